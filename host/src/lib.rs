@@ -1,0 +1,3 @@
+//! Patrol issues, verifies and ends personal access tokens (PATs).
+
+pub mod store;
