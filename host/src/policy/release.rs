@@ -1,0 +1,182 @@
+//! From the bytes of a component to something that can be instantiated in microseconds, or the reason why not.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use sha2::{Digest, Sha256};
+use wasmtime::component::types::Component as ComponentType;
+use wasmtime::component::{Component, HasSelf, Linker};
+
+use super::bindings;
+use super::cache::{Cache, Miss};
+use super::fault::printable;
+use super::limits::{BULK_DEADLINE, COMPONENT_BYTES, DEADLINE, MEMORY_BYTES, MEMORY_CEILING};
+use super::ports::State;
+use super::runtime::Runtime;
+
+/// The package whose interfaces a policy may import.
+const PACKAGE: &str = "patrol:policy/";
+
+/// Whether an instance serves one call or several.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Isolation {
+    /// A fresh instance for each call: nothing that one caller handed in can reach another.
+    PerCall,
+    /// An instance is used again, up to `max_calls` times, and dropped early if a call ends in a fault or an outage.
+    Warm {
+        /// Calls before an instance is replaced; 0 counts as 1.
+        max_calls: u32,
+    },
+}
+
+/// How a policy is run.
+#[derive(Clone, Debug)]
+pub struct Options {
+    /// Whether instances are used again.
+    pub isolation: Isolation,
+    /// Time that the guest may take for one decision; time that the host takes for it does not count.
+    pub deadline: Duration,
+    /// The same for calls that work on many records.
+    pub bulk_deadline: Duration,
+    /// Linear memory of one instance, in bytes.
+    pub memory_bytes: usize,
+    /// Where compiled code is kept. `None`: it is compiled at each start.
+    pub cache_dir: Option<PathBuf>,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self {
+            isolation: Isolation::PerCall,
+            deadline: DEADLINE,
+            bulk_deadline: BULK_DEADLINE,
+            memory_bytes: MEMORY_BYTES,
+            cache_dir: None,
+        }
+    }
+}
+
+/// Why a component is not a policy that this host runs.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum LoadError {
+    /// Too many bytes.
+    #[error("the policy has {0} bytes, where {COMPONENT_BYTES} are allowed: build it with `--profile component`")]
+    TooLarge(usize),
+    /// Not a component that this wasmtime reads.
+    #[error(
+        "the policy is not a WebAssembly component that this host can run: {0}; `cargo build -p patrol-policy --target \
+         wasm32-unknown-unknown` makes one"
+    )]
+    NotAComponent(String),
+    /// An import of something else than the contract's interfaces.
+    #[error("the policy imports {0}, which this host does not offer: a policy may import only {PACKAGE}* 0.1")]
+    Imports(String),
+    /// An import of the contract with another type.
+    #[error("the policy's imports are not those of patrol:policy 0.1: {0}; build it against this release's wit/")]
+    ImportTypes(String),
+    /// An export that is missing or of another type.
+    #[error("the policy's exports are not those of patrol:policy 0.1: {0}; build it against this release's wit/")]
+    Exports(String),
+    /// More memories, tables or instances than a policy may have, or larger ones.
+    #[error("the policy is larger than this host allows: {0}; `host/src/policy/limits.rs` lists the limits")]
+    Limits(String),
+    /// Settings that make no sense.
+    #[error("the policy cannot be run with these settings: {0}")]
+    Options(String),
+    /// wasmtime does not work here.
+    #[error("WebAssembly cannot be run on this machine: {0}; it needs a 64-bit processor and free address space")]
+    Engine(String),
+}
+
+/// A component that passed all checks, for hosts of type `H`.
+pub(super) struct Release<H: 'static> {
+    pub(super) runtime: Arc<Runtime>,
+    pub(super) pre: bindings::PolicyPre<State<H>>,
+    pub(super) digest: [u8; 32],
+    pub(super) imports: Vec<String>,
+    pub(super) exports: Vec<String>,
+    pub(super) size: usize,
+    pub(super) from_cache: bool,
+}
+
+impl<H: patrol_policy::Host + Send + 'static> Release<H> {
+    pub(super) fn load(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
+        check_options(options)?;
+        if bytes.len() > COMPONENT_BYTES {
+            return Err(LoadError::TooLarge(bytes.len()));
+        }
+        let runtime = Runtime::shared().map_err(LoadError::Engine)?;
+        let engine = &runtime.engine;
+        let digest: [u8; 32] = Sha256::digest(bytes).into();
+        let (component, from_cache) = compile(&runtime, bytes, &digest, options)?;
+
+        let shape = component.component_type();
+        let imports: Vec<String> = shape.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        // The linker would find this, too; this message says what to do about it.
+        if let Some(foreign) = imports.iter().find(|name| !name.starts_with(PACKAGE)) {
+            return Err(LoadError::Imports(printable(foreign)));
+        }
+        let mut linker = Linker::<State<H>>::new(engine);
+        bindings::Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
+            .map_err(|e| LoadError::Engine(printable(&format!("{e:#}"))))?;
+        let pre = linker
+            .instantiate_pre(&component)
+            .map_err(|e| LoadError::ImportTypes(printable(&format!("{e:#}"))))?;
+        let pre =
+            bindings::PolicyPre::new(pre).map_err(|e| LoadError::Exports(printable(&format!("{e:#}"))))?;
+        let exports = export_names(&shape, engine);
+        Ok(Self { pre, digest, imports, exports, size: bytes.len(), from_cache, runtime })
+    }
+}
+
+fn export_names(shape: &ComponentType, engine: &wasmtime::Engine) -> Vec<String> {
+    shape.exports(engine).map(|(name, _)| name.to_owned()).collect()
+}
+
+fn check_options(options: &Options) -> Result<(), LoadError> {
+    if !(1 << 16..=MEMORY_CEILING).contains(&options.memory_bytes) {
+        let text = format!("{} bytes of memory are not between 65536 and {MEMORY_CEILING}", options.memory_bytes);
+        return Err(LoadError::Options(text));
+    }
+    if options.deadline.is_zero() || options.bulk_deadline.is_zero() {
+        return Err(LoadError::Options("a deadline of zero refuses everything".to_owned()));
+    }
+    Ok(())
+}
+
+/// The component's native code, from the cache or made now; whether it came from the cache.
+fn compile(
+    runtime: &Runtime,
+    bytes: &[u8],
+    digest: &[u8; 32],
+    options: &Options,
+) -> Result<(Component, bool), LoadError> {
+    let engine = &runtime.engine;
+    let cache = options.cache_dir.as_deref().and_then(|directory| {
+        Cache::open(directory)
+            .inspect_err(|miss| tracing::warn!("compiled policies are not cached: {miss}"))
+            .ok()
+    });
+    match cache.as_ref().map(|cache| cache.load(engine, digest)) {
+        Some(Ok(component)) => return Ok((component, true)),
+        Some(Err(Miss::Absent)) | None => {}
+        Some(Err(miss)) => tracing::warn!("the policy is compiled again: {miss}"),
+    }
+    let component = Component::from_binary(engine, bytes).map_err(|e| refused(&e))?;
+    if let Some(Err(miss)) = cache.map(|cache| cache.store(engine, digest, &component)) {
+        tracing::warn!("the compiled policy is not cached: {miss}");
+    }
+    Ok((component, false))
+}
+
+/// Whether a component was malformed or merely too large, which wasmtime tells apart by text only.
+fn refused(error: &wasmtime::Error) -> LoadError {
+    let text = printable(&format!("{error:#}"));
+    if text.contains("exceeds the limit") || text.contains("exceeds the configured maximum") {
+        LoadError::Limits(text)
+    } else {
+        LoadError::NotAComponent(text)
+    }
+}
