@@ -13,7 +13,11 @@ use crate::types::{
 ///
 /// # Errors
 /// Storage functions fail with an [`Outage`] where the store cannot answer; never with a verdict.
-#[allow(missing_docs, clippy::missing_errors_doc, reason = "documented once, in the contract")]
+#[allow(
+    missing_docs,
+    clippy::missing_errors_doc,
+    reason = "documented once, in the contract"
+)]
 pub trait Host {
     fn now(&mut self) -> Timestamp;
     fn parameters(&mut self) -> Parameters;

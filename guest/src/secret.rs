@@ -29,6 +29,18 @@ impl Secret {
     }
 }
 
+impl From<Vec<u8>> for Secret {
+    fn from(text: Vec<u8>) -> Self {
+        Self::new(text)
+    }
+}
+
+impl From<Secret> for Vec<u8> {
+    fn from(secret: Secret) -> Self {
+        secret.into_bytes()
+    }
+}
+
 impl fmt::Debug for Secret {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("Secret(..)")

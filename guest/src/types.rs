@@ -463,6 +463,17 @@ pub enum Denial {
     Outage(Outage),
 }
 
+impl Denial {
+    /// A refusal about a token that was found.
+    #[must_use]
+    pub const fn about(token: Id, reason: RefusalReason) -> Self {
+        Self::Refused(Refusal {
+            reason,
+            token: Some(token),
+        })
+    }
+}
+
 impl From<RefusalReason> for Denial {
     fn from(reason: RefusalReason) -> Self {
         Self::Refused(Refusal { reason, token: None })

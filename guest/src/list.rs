@@ -1,0 +1,56 @@
+//! What owners and administrators see (R6, R13).
+//!
+//! A person lists their own live tokens, an administrator anyone's; a token lists none (R12). Digests never leave
+//! the engine this way.
+
+use alloc::vec::Vec;
+
+use crate::engine::live_rule;
+use crate::token::SCHEME_ERASED;
+use crate::types::{
+    Actor, ActorRole, Denial, Digest, Id, ListedToken, Outlook, RefusalReason, Token, TokenState,
+};
+use crate::{Engine, Host, expiry};
+
+impl<H: Host> Engine<'_, H> {
+    /// An owner's live tokens, oldest first, each with its end (R6). A disabled owner's are among them.
+    ///
+    /// # Errors
+    /// Refusals: not-permitted, no-such-owner.
+    pub fn list_tokens(&mut self, owner: Id, actor: Actor) -> Result<Vec<ListedToken>, Denial> {
+        let permitted = match actor.role {
+            ActorRole::Administrator => true,
+            ActorRole::User => actor.id == owner,
+            ActorRole::Token | ActorRole::System => false,
+        };
+        if !permitted {
+            return Err(RefusalReason::NotPermitted.into());
+        }
+        self.host.get_owner(owner)?.ok_or(RefusalReason::NoSuchOwner)?;
+        let now = self.host.now();
+        let parameters = self.host.parameters();
+        let live = self.host.list_live_tokens(owner, live_rule(now, &parameters))?;
+        let listed = live.into_iter().map(|named| ListedToken {
+            ends: expiry::foreseen_end(&named.state, &parameters),
+            token: Token {
+                scheme: SCHEME_ERASED,
+                digest: Digest::default(),
+                previous: None,
+                ..named.state.token
+            },
+            name: named.name,
+        });
+        Ok(listed.collect())
+    }
+
+    /// Whether each of these tokens lives, and when it ended or will end; in the same order.
+    pub fn foresee(&mut self, states: &[TokenState]) -> Vec<Outlook> {
+        let now = self.host.now();
+        let parameters = self.host.parameters();
+        let outlook = |state: &TokenState| Outlook {
+            live: expiry::usable(state, now, &parameters).is_ok(),
+            ends: expiry::foreseen_end(state, &parameters),
+        };
+        states.iter().map(outlook).collect()
+    }
+}

@@ -1,0 +1,94 @@
+//! A new secret for an old token: name, dates and settings stay, and it is not a use (R5).
+//!
+//! The old secret, and the sessions that were opened with it, work for an overlap that the caller chooses, so that
+//! a script can be moved over without an outage. A rotation during an overlap drops the older secret at once: there
+//! are never more than two. With an overlap of zero the old secret and its sessions stop here and now.
+//!
+//! A person rotates their own tokens, an administrator anyone's; a token rotates none (R12), nor does the host.
+//! Tested in this order: the role, whether the token exists, whose it is, the overlap, whether it works.
+
+use crate::engine::live_rule;
+use crate::token::{self, Kind, SCHEME_SHA256};
+use crate::types::{
+    Actor, ActorRole, Cause, Denial, Duration, End, Id, Issued, Outage, PreviousSecret, RefusalReason,
+    Timestamp, Token,
+};
+use crate::{Engine, Host, expiry};
+
+impl<H: Host> Engine<'_, H> {
+    /// Gives a live token a new secret and hands it out, once (R1).
+    ///
+    /// # Errors
+    /// Refusals: not-permitted, no-such-token, overlap-too-long, owner-disabled, or why the token has ended.
+    pub fn rotate(&mut self, token: Id, overlap: Duration, actor: Actor) -> Result<Issued, Denial> {
+        if matches!(actor.role, ActorRole::Token | ActorRole::System) {
+            return Err(RefusalReason::NotPermitted.into());
+        }
+        let state = self.host.get_token(token)?.ok_or(RefusalReason::NoSuchToken)?;
+        let now = self.host.now();
+        let parameters = self.host.parameters();
+        let about = |reason| Denial::about(state.token.id, reason);
+        if actor.role == ActorRole::User && actor.id != state.token.owner {
+            return Err(about(RefusalReason::NotPermitted));
+        }
+        if overlap > parameters.max_overlap {
+            return Err(about(RefusalReason::OverlapTooLong));
+        }
+        let ends = expiry::usable(&state, now, &parameters).map_err(about)?;
+        // The contract has no look-up for one token's name, and rotation is rare. A token found alive above is in
+        // this list.
+        let named = self
+            .host
+            .list_live_tokens(state.token.owner, live_rule(now, &parameters))?;
+        let name = named
+            .into_iter()
+            .find(|n| n.state.token.id == token)
+            .ok_or(Outage::Corrupt)?
+            .name;
+
+        let old = state.token;
+        let secret = self.draw_secret();
+        let token = Token {
+            scheme: SCHEME_SHA256,
+            digest: token::digest(&secret),
+            generation: old.generation.saturating_add(1),
+            previous: (overlap > 0).then_some(PreviousSecret {
+                scheme: old.scheme,
+                digest: old.digest,
+                until: now.saturating_add(overlap),
+            }),
+            ..old
+        };
+        self.host.replace_secret(
+            token.id,
+            token.generation,
+            token.scheme,
+            token.digest,
+            token.previous,
+        )?;
+        Ok(Issued {
+            token,
+            name,
+            secret: token::compose(Kind::Pat, token.id, &secret),
+            ends,
+        })
+    }
+}
+
+/// Whether a generation of a token's secret, and what was opened with it, still works: the current one does, the one
+/// before does until its overlap ends, which is returned.
+pub(crate) fn overlap(token: &Token, generation: u32, now: Timestamp) -> Result<Option<End>, RefusalReason> {
+    if generation == token.generation {
+        return Ok(None);
+    }
+    let previous = token
+        .previous
+        .filter(|_| generation.checked_add(1) == Some(token.generation));
+    let until = previous.ok_or(RefusalReason::Rotated)?.until;
+    End {
+        at: until,
+        cause: Cause::Rotated,
+    }
+    .ahead(now)
+    .map(Some)
+}

@@ -1,0 +1,156 @@
+//! The shape of a token (R1), and what is kept of it (R2).
+//!
+//! ```text
+//! patrol_pat_ | 22 digits: id | 22 + 22 digits: secret, two halves of 16 bytes | 6 digits: CRC-32
+//! ```
+//!
+//! Digits are base62 (`0-9A-Za-z`), each group a big-endian number padded with `0` on the left, so that the length is
+//! always [`LENGTH`] and a double click selects all of it. The checksum (CRC-32/ISO-HDLC over all text before it)
+//! lets scanners tell a token from noise offline and spares the store a look-up for a mistyped one: it is tested
+//! before anything else of the content. A session token differs in its prefix only.
+//!
+//! Of the secret, the SHA-256 of its 32 bytes is stored and nothing else. They come from a random number generator,
+//! so no salt and no slow hash is called for.
+
+use alloc::vec::Vec;
+
+use sha2::{Digest as _, Sha256};
+use subtle::{Choice, ConstantTimeEq};
+use zeroize::Zeroizing;
+
+use crate::Secret;
+use crate::types::{Digest, Id, RefusalReason};
+
+/// How every personal access token starts.
+pub const PAT_PREFIX: &str = "patrol_pat_";
+/// How every session token starts.
+pub const SESSION_PREFIX: &str = "patrol_ses_";
+/// The length of either in bytes, all of them ASCII.
+pub const LENGTH: usize = 83;
+
+/// The scheme number of a SHA-256 of the 32 secret bytes.
+pub const SCHEME_SHA256: u8 = 1;
+/// The scheme number of a digest that was erased: nothing matches it.
+pub const SCHEME_ERASED: u8 = 0;
+
+/// Digits of a 128-bit number: 62^22 > 2^128.
+const NUMBER_DIGITS: usize = 22;
+/// Digits of the checksum: 62^6 > 2^32.
+const CHECKSUM_DIGITS: usize = 6;
+
+static CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
+
+/// What a text gives access to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// A personal access token.
+    Pat,
+    /// A session that one opened.
+    Session,
+}
+
+impl Kind {
+    /// How its texts start.
+    #[must_use]
+    pub const fn prefix(self) -> &'static str {
+        match self {
+            Self::Pat => PAT_PREFIX,
+            Self::Session => SESSION_PREFIX,
+        }
+    }
+}
+
+/// A well-formed token: where to look, and the digest to compare. The secret itself is gone by now.
+#[derive(Clone, Copy, Debug)]
+pub struct Presented {
+    id: Id,
+    digest: Digest,
+}
+
+impl Presented {
+    /// The identifier inside the text.
+    #[must_use]
+    pub const fn id(&self) -> Id {
+        self.id
+    }
+
+    /// Whether a stored digest belongs to the presented secret, in constant time (R3). A scheme that this policy
+    /// does not know matches nothing.
+    #[must_use]
+    pub fn matches(&self, scheme: u8, stored: &Digest) -> Choice {
+        scheme.ct_eq(&SCHEME_SHA256) & self.digest.to_bytes().ct_eq(&stored.to_bytes())
+    }
+}
+
+/// Takes a presented text apart.
+///
+/// # Errors
+/// [`RefusalReason::Malformed`] for what has not the length, prefix or alphabet of its kind, or a group beyond the
+/// range of its number; [`RefusalReason::BadChecksum`] for what was mistyped.
+pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
+    let body = text
+        .strip_prefix(kind.prefix().as_bytes())
+        .ok_or(RefusalReason::Malformed)?;
+    if text.len() != LENGTH || !body.iter().all(u8::is_ascii_alphanumeric) {
+        return Err(RefusalReason::Malformed);
+    }
+    let (covered, checksum) = text
+        .split_last_chunk::<CHECKSUM_DIGITS>()
+        .ok_or(RefusalReason::Malformed)?;
+    let checksum = u32::try_from(number(checksum)?).map_err(|_| RefusalReason::Malformed)?;
+    if checksum != CRC.checksum(covered) {
+        return Err(RefusalReason::BadChecksum);
+    }
+    let (id, rest) = body
+        .split_first_chunk::<NUMBER_DIGITS>()
+        .ok_or(RefusalReason::Malformed)?;
+    let (upper, rest) = rest
+        .split_first_chunk::<NUMBER_DIGITS>()
+        .ok_or(RefusalReason::Malformed)?;
+    let (lower, _) = rest
+        .split_first_chunk::<NUMBER_DIGITS>()
+        .ok_or(RefusalReason::Malformed)?;
+
+    let id = Id::from_u128(number(id)?);
+    let mut secret = Zeroizing::new([0; 32]);
+    let (upper_half, lower_half) = secret.split_at_mut(16);
+    upper_half.copy_from_slice(&*Zeroizing::new(number(upper)?.to_be_bytes()));
+    lower_half.copy_from_slice(&*Zeroizing::new(number(lower)?.to_be_bytes()));
+    Ok(Presented {
+        id,
+        digest: digest(&secret),
+    })
+}
+
+/// The text for an identifier and its secret.
+pub(crate) fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
+    // As large as it gets: a vector that grows leaves copies behind.
+    let mut text = Vec::with_capacity(LENGTH);
+    text.extend_from_slice(kind.prefix().as_bytes());
+    push(&mut text, id.as_u128(), NUMBER_DIGITS);
+    for half in secret.as_chunks::<16>().0 {
+        push(&mut text, u128::from_be_bytes(*half), NUMBER_DIGITS);
+    }
+    let checksum = CRC.checksum(&text);
+    push(&mut text, checksum.into(), CHECKSUM_DIGITS);
+    Secret::new(text)
+}
+
+/// What is stored of a secret under [`SCHEME_SHA256`] (R2).
+pub(crate) fn digest(secret: &[u8; 32]) -> Digest {
+    Digest::from_bytes(&Sha256::digest(secret).into())
+}
+
+/// Appends a number in base62, padded to `digits`.
+fn push(text: &mut Vec<u8>, number: u128, digits: usize) {
+    let mut buffer = Zeroizing::new([0; NUMBER_DIGITS]);
+    // INVARIANT: the buffer holds any 128-bit number, so this does not fail.
+    let used = base62::encode_bytes(number, buffer.as_mut_slice()).unwrap_or(0);
+    text.extend(core::iter::repeat_n(b'0', digits.saturating_sub(used)));
+    text.extend(buffer.iter().take(used));
+}
+
+/// A group of digits as a number.
+fn number(digits: &[u8]) -> Result<u128, RefusalReason> {
+    base62::decode(digits).map_err(|_| RefusalReason::Malformed)
+}
