@@ -5,7 +5,10 @@
 //! safe inside a build: it has its own target directory (`target/component`), so the two cargos never wait for each
 //! other's lock; it inherits none of the flags and wrappers meant for the host's build (a sanitizer, coverage,
 //! `clippy-driver`); and it runs at the workspace root, where `.cargo/config.toml` names the linker.
-#![allow(clippy::print_stdout, reason = "a build script speaks to cargo on standard output")]
+#![allow(
+    clippy::print_stdout,
+    reason = "a build script speaks to cargo on standard output"
+)]
 
 use std::env;
 use std::fs;
@@ -46,18 +49,36 @@ fn main() -> ExitCode {
 
 fn build() -> Result<(), String> {
     let manifest = PathBuf::from(variable("CARGO_MANIFEST_DIR")?);
-    let root = manifest.parent().ok_or("the host crate lies outside its workspace")?;
+    let root = manifest
+        .parent()
+        .ok_or("the host crate lies outside its workspace")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
 
     println!("cargo::rerun-if-changed=build.rs");
-    for input in ["guest", "wit", "Cargo.toml", "Cargo.lock", "rust-toolchain.toml", ".cargo/config.toml"] {
+    for input in [
+        "guest",
+        "wit",
+        "Cargo.toml",
+        "Cargo.lock",
+        "rust-toolchain.toml",
+        ".cargo/config.toml",
+    ] {
         println!("cargo::rerun-if-changed={}", root.join(input).display());
     }
 
     ensure_target(root)?;
     let target_dir = component_target_dir(&out)?;
     let status = command(&variable("CARGO")?, root)
-        .args(["build", "--package", "patrol-policy", "--profile", "component", "--locked", "--target", TARGET])
+        .args([
+            "build",
+            "--package",
+            "patrol-policy",
+            "--profile",
+            "component",
+            "--locked",
+            "--target",
+            TARGET,
+        ])
         .arg("--target-dir")
         .arg(&target_dir)
         .status()
@@ -67,9 +88,13 @@ fn build() -> Result<(), String> {
     }
 
     // A copy: whoever builds the component by hand in the meantime does not change what this build embeds.
-    let built = target_dir.join(TARGET).join("component").join("patrol_policy.wasm");
+    let built = target_dir
+        .join(TARGET)
+        .join("component")
+        .join("patrol_policy.wasm");
     let component = out.join("policy.wasm");
-    fs::copy(&built, &component).map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
+    fs::copy(&built, &component)
+        .map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
     println!("cargo::rustc-env=PATROL_COMPONENT={}", component.display());
     Ok(())
 }
@@ -105,7 +130,10 @@ fn has_target(root: &Path) -> Result<bool, String> {
 /// `target/component`, beside the directories of the host's own profiles: all of them share one build of the component.
 fn component_target_dir(out: &Path) -> Result<PathBuf, String> {
     // OUT_DIR is <target>/<profile>/build/<package>/out.
-    let target = out.ancestors().nth(4).ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?;
+    let target = out
+        .ancestors()
+        .nth(4)
+        .ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?;
     Ok(target.join("component"))
 }
 

@@ -30,13 +30,13 @@ const MAGIC: &[u8; 16] = b"patrol-code-v1\r\n";
 pub(super) enum Miss {
     #[error("not there yet")]
     Absent,
-    #[error("{0}: {1}")]
+    #[error("{}: {}", .0.display(), .1)]
     Io(PathBuf, #[source] io::Error),
     #[error("{} is writable for others: `chmod go-w` it", .0.display())]
     Writable(PathBuf),
     #[error("{} belongs to another user", .0.display())]
     Foreign(PathBuf),
-    #[error("{} is damaged: {1}", .0.display())]
+    #[error("{} is damaged: {}", .0.display(), .1)]
     Damaged(PathBuf, String),
 }
 
@@ -50,11 +50,18 @@ impl Cache {
     /// Opens the directory, and makes it, for its owner only, where it is not there.
     pub(super) fn open(directory: &Path) -> Result<Self, Miss> {
         let failed = |e| Miss::Io(directory.to_owned(), e);
-        DirBuilder::new().recursive(true).mode(0o700).create(directory).map_err(failed)?;
+        DirBuilder::new()
+            .recursive(true)
+            .mode(0o700)
+            .create(directory)
+            .map_err(failed)?;
         let metadata = fs::metadata(directory).map_err(failed)?;
         let owner = own_user(directory).map_err(failed)?;
         check(directory, &metadata, owner)?;
-        Ok(Self { directory: directory.to_owned(), owner })
+        Ok(Self {
+            directory: directory.to_owned(),
+            owner,
+        })
     }
 
     /// The compiled code of a component, if it is there and in order.
@@ -68,11 +75,17 @@ impl Cache {
         // Of the open file: the name may point elsewhere a moment later.
         check(&path, &file.metadata().map_err(failed)?, self.owner)?;
         let mut content = Vec::new();
-        file.take(ARTIFACT_BYTES).read_to_end(&mut content).map_err(failed)?;
+        file.take(ARTIFACT_BYTES)
+            .read_to_end(&mut content)
+            .map_err(failed)?;
 
         let damaged = |what: &str| Miss::Damaged(path.clone(), what.to_owned());
-        let rest = content.strip_prefix(MAGIC).ok_or_else(|| damaged("not a cache file of this version"))?;
-        let (checksum, code) = rest.split_first_chunk::<32>().ok_or_else(|| damaged("cut short"))?;
+        let rest = content
+            .strip_prefix(MAGIC)
+            .ok_or_else(|| damaged("not a cache file of this version"))?;
+        let (checksum, code) = rest
+            .split_first_chunk::<32>()
+            .ok_or_else(|| damaged("cut short"))?;
         if *checksum != <[u8; 32]>::from(Sha256::digest(code)) {
             return Err(damaged("its checksum differs"));
         }
@@ -88,9 +101,16 @@ impl Cache {
     }
 
     /// Keeps the compiled code of a component. Readers see all of it or nothing.
-    pub(super) fn store(&self, engine: &Engine, digest: &[u8; 32], component: &Component) -> Result<(), Miss> {
+    pub(super) fn store(
+        &self,
+        engine: &Engine,
+        digest: &[u8; 32],
+        component: &Component,
+    ) -> Result<(), Miss> {
         let path = self.path(engine, digest);
-        let code = component.serialize().map_err(|e| Miss::Io(path.clone(), io::Error::other(e.to_string())))?;
+        let code = component
+            .serialize()
+            .map_err(|e| Miss::Io(path.clone(), io::Error::other(e.to_string())))?;
         let (temporary, written) = self.temporary();
         let result = written
             .and_then(|mut file| {
@@ -115,7 +135,12 @@ impl Cache {
         let mut hasher = Sha256Hasher(Sha256::new());
         digest.hash(&mut hasher);
         engine.precompile_compatibility_hash().hash(&mut hasher);
-        let name: String = hasher.0.finalize().iter().map(|byte| format!("{byte:02x}")).collect();
+        let name: String = hasher
+            .0
+            .finalize()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect();
         self.directory.join(format!("{name}.code"))
     }
 }
@@ -123,7 +148,9 @@ impl Cache {
 /// The user that this process creates files as. Asked of the file system itself, which on a network may map users.
 fn own_user(directory: &Path) -> io::Result<u32> {
     let (path, file) = create_new(directory);
-    let user = file.and_then(|file| file.metadata()).map(|metadata| metadata.uid());
+    let user = file
+        .and_then(|file| file.metadata())
+        .map(|metadata| metadata.uid());
     // Best effort, see above.
     let _ = fs::remove_file(path);
     user
@@ -136,7 +163,11 @@ fn create_new(directory: &Path) -> (PathBuf, io::Result<File>) {
     let path = directory.join(format!(".{}-{number}.new", process::id()));
     // Left over from a process that had this number before and was killed.
     let _ = fs::remove_file(&path);
-    let file = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&path);
+    let file = OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .mode(0o600)
+        .open(&path);
     (path, file)
 }
 

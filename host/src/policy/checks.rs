@@ -3,68 +3,98 @@
 
 use patrol_policy::Secret;
 use patrol_policy::types::{
-    Description, Issued, ListedToken, MethodChange, MethodPreview, OpenedSession, Swept, Token,
+    Description, Issued, ListedToken, MethodChange, MethodPreview, OpenedSession, Outlook, Swept, Token,
 };
 
+use super::bindings::exports::patrol::policy::{about, engine};
 use super::limits::{LISTED_TOKENS, NAME_BYTES, SECRET_BYTES};
 
-/// What is wrong, in words for the log.
-pub(super) type Checked = Result<(), String>;
+/// A value of the contract that passed, or what is wrong with it in words for the log.
+pub(super) type Lifted<T> = Result<T, String>;
 
 /// Nothing but numbers and enums, which wasmtime has checked.
-pub(super) fn flat<T>(_: &T) -> Checked {
-    Ok(())
+pub(super) fn flat<W, T: From<W>>(answer: W) -> Lifted<T> {
+    Ok(answer.into())
 }
 
-pub(super) fn issued(issued: &Issued) -> Checked {
+pub(super) fn issued(answer: engine::Issued) -> Lifted<Issued> {
+    let issued = Issued::from(answer);
     name(&issued.name)?;
-    secret(&issued.secret)
+    secret(&issued.secret)?;
+    Ok(issued)
 }
 
-pub(super) fn opened_session(opened: &OpenedSession) -> Checked {
-    secret(&opened.secret)
+pub(super) fn opened_session(answer: engine::OpenedSession) -> Lifted<OpenedSession> {
+    let opened = OpenedSession::from(answer);
+    secret(&opened.secret)?;
+    Ok(opened)
 }
 
-pub(super) fn listed(tokens: &Vec<ListedToken>) -> Checked {
-    if tokens.len() > LISTED_TOKENS {
-        return Err(format!("a list of {} tokens, where {LISTED_TOKENS} are allowed", tokens.len()));
+pub(super) fn listed(answer: Vec<engine::ListedToken>) -> Lifted<Vec<ListedToken>> {
+    if answer.len() > LISTED_TOKENS {
+        return Err(format!(
+            "a list of {} tokens, where {LISTED_TOKENS} are allowed",
+            answer.len()
+        ));
     }
-    tokens.iter().try_for_each(|listed| {
+    let listed = answer.into_iter().map(|token| {
+        let listed = ListedToken::from(token);
         name(&listed.name)?;
-        erased(&listed.token)
-    })
+        erased(&listed.token)?;
+        Ok(listed)
+    });
+    listed.collect()
 }
 
-pub(super) fn method_change(change: &MethodChange) -> Checked {
-    name(&change.from)
+pub(super) fn method_change(answer: engine::MethodChange) -> Lifted<MethodChange> {
+    name(&answer.from)?;
+    Ok(answer.into())
 }
 
-pub(super) fn method_preview(preview: &MethodPreview) -> Checked {
-    method_change(&preview.change)
+pub(super) fn method_preview(answer: engine::MethodPreview) -> Lifted<MethodPreview> {
+    name(&answer.change.from)?;
+    Ok(answer.into())
 }
 
-pub(super) fn swept(swept: &Swept, limit: u32) -> Checked {
-    let most = swept.ended.max(swept.secrets).max(swept.forgotten).max(swept.sessions);
-    if most > limit {
-        return Err(format!("it swept {most} records of a kind, where {limit} were asked for"));
+pub(super) fn outlooks(answer: Vec<engine::Outlook>, asked: usize) -> Lifted<Vec<Outlook>> {
+    if answer.len() != asked {
+        return Err(format!("{} outlooks for {asked} tokens", answer.len()));
     }
-    Ok(())
+    Ok(answer.into_iter().map(Into::into).collect())
 }
 
-pub(super) fn description(description: &Description) -> Checked {
-    for (what, text) in [("name", &description.name), ("version", &description.version)] {
+pub(super) fn swept(answer: engine::Swept, limit: u32) -> Lifted<Swept> {
+    let swept = Swept::from(answer);
+    let most = swept
+        .ended
+        .max(swept.secrets)
+        .max(swept.forgotten)
+        .max(swept.sessions);
+    if most > limit {
+        return Err(format!(
+            "it swept {most} records of a kind, where {limit} were asked for"
+        ));
+    }
+    Ok(swept)
+}
+
+pub(super) fn description(answer: about::Description) -> Lifted<Description> {
+    for (what, text) in [("name", &answer.name), ("version", &answer.version)] {
         if text.is_empty() || text.len() > 64 || !text.bytes().all(|b| b.is_ascii_graphic()) {
             return Err(format!("its {what} is not 1 to 64 printable ASCII characters"));
         }
     }
-    Ok(())
+    Ok(answer.into())
 }
 
 /// A secret is pasted into headers and environments: visible ASCII, and not a book.
-fn secret(secret: &Secret) -> Checked {
+fn secret(secret: &Secret) -> Lifted<()> {
     let text = secret.expose();
     if text.is_empty() || text.len() > SECRET_BYTES {
-        return Err(format!("a secret of {} bytes, where 1 to {SECRET_BYTES} are allowed", text.len()));
+        return Err(format!(
+            "a secret of {} bytes, where 1 to {SECRET_BYTES} are allowed",
+            text.len()
+        ));
     }
     if !text.iter().all(u8::is_ascii_graphic) {
         return Err("a secret that is not visible ASCII".to_owned());
@@ -72,15 +102,18 @@ fn secret(secret: &Secret) -> Checked {
     Ok(())
 }
 
-fn name(name: &str) -> Checked {
+fn name(name: &str) -> Lifted<()> {
     if name.len() > NAME_BYTES {
-        return Err(format!("a name of {} bytes, where {NAME_BYTES} are allowed", name.len()));
+        return Err(format!(
+            "a name of {} bytes, where {NAME_BYTES} are allowed",
+            name.len()
+        ));
     }
     Ok(())
 }
 
 /// R2: a list that people see has no digests in it.
-fn erased(token: &Token) -> Checked {
+fn erased(token: &Token) -> Lifted<()> {
     if token.digest.to_bytes() != [0; 32] || token.previous.is_some() {
         return Err("a list with a digest in it".to_owned());
     }

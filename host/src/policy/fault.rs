@@ -142,7 +142,11 @@ pub(super) fn shorten(text: &str, most: usize) -> String {
 fn escape(c: char) -> String {
     let hides = matches!(c,
         '\u{200B}'..='\u{200F}' | '\u{2028}'..='\u{202E}' | '\u{2060}'..='\u{206F}' | '\u{FEFF}' | '\u{061C}');
-    if c.is_control() || hides { c.escape_unicode().to_string() } else { c.to_string() }
+    if c.is_control() || hides {
+        c.escape_unicode().to_string()
+    } else {
+        c.to_string()
+    }
 }
 
 #[cfg(test)]
@@ -151,7 +155,10 @@ mod tests {
 
     #[test]
     fn a_guests_text_is_cut_and_cannot_steer_a_terminal() {
-        assert_eq!(printable("panicked at \"x\"\n\u{1b}[2J"), "panicked at \"x\"\\u{a}\\u{1b}[2J");
+        assert_eq!(
+            printable("panicked at \"x\"\n\u{1b}[2J"),
+            "panicked at \"x\"\\u{a}\\u{1b}[2J"
+        );
         assert_eq!(printable("\u{202e}deined"), "\\u{202e}deined");
         let long = printable(&"ä".repeat(10_000));
         assert_eq!(long.chars().count(), REASON_CHARS + 1);

@@ -102,14 +102,21 @@ impl ResourceLimiter for Limiter {
         if desired <= self.memory_bytes {
             return Ok(true);
         }
-        Err(Stop::Memory(format!("{desired} bytes, where {} are allowed", self.memory_bytes)).into())
+        Err(Stop::Memory(format!(
+            "{desired} bytes, where {} are allowed",
+            self.memory_bytes
+        ))
+        .into())
     }
 
     fn table_growing(&mut self, _: usize, desired: usize, _: Option<usize>) -> wasmtime::Result<bool> {
         if desired <= TABLE_ELEMENTS {
             return Ok(true);
         }
-        Err(Stop::Memory(format!("a table of {desired}, where {TABLE_ELEMENTS} elements are allowed")).into())
+        Err(Stop::Memory(format!(
+            "a table of {desired}, where {TABLE_ELEMENTS} elements are allowed"
+        ))
+        .into())
     }
 
     fn instances(&self) -> usize {
@@ -146,6 +153,11 @@ mod tests {
     fn tables_grow_up_to_the_limit_and_not_past_it() {
         let mut limiter = Limiter::new(1 << 16);
         assert!(limiter.table_growing(0, TABLE_ELEMENTS, None).unwrap());
-        assert!(limiter.table_growing(0, TABLE_ELEMENTS + 1, None).unwrap_err().is::<Stop>());
+        assert!(
+            limiter
+                .table_growing(0, TABLE_ELEMENTS + 1, None)
+                .unwrap_err()
+                .is::<Stop>()
+        );
     }
 }

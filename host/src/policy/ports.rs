@@ -27,7 +27,15 @@ pub(super) struct State<H> {
 
 impl<H> State<H> {
     pub(super) fn new(limiter: Limiter, ticks: Arc<Ticks>) -> Self {
-        Self { limiter, ticks, host: None, calls: 0, lines: 0, waited: 0, outage: None }
+        Self {
+            limiter,
+            ticks,
+            host: None,
+            calls: 0,
+            lines: 0,
+            waited: 0,
+            outage: None,
+        }
     }
 
     /// Starts a call on behalf of `host`, with fresh counters.
@@ -60,7 +68,9 @@ impl<H> State<H> {
         let host = self.host.as_mut().ok_or(Stop::NoCall)?;
         let before = self.ticks.now();
         let answer = question(host);
-        self.waited = self.waited.saturating_add(self.ticks.now().saturating_sub(before));
+        self.waited = self
+            .waited
+            .saturating_add(self.ticks.now().saturating_sub(before));
         Ok(answer)
     }
 
@@ -79,7 +89,11 @@ type Stored<T> = wasmtime::Result<Result<T, types::Outage>>;
 
 /// A name or a method on its way into the store. The guest's word for its length is not taken.
 fn bounded(text: &str) -> Result<&str, Stop> {
-    if text.len() > NAME_BYTES { Err(Stop::TooLong(text.len())) } else { Ok(text) }
+    if text.len() > NAME_BYTES {
+        Err(Stop::TooLong(text.len()))
+    } else {
+        Ok(text)
+    }
 }
 
 impl<H> types::Host for State<H> {}
@@ -114,7 +128,11 @@ impl<H: patrol_policy::Host> diagnostics::Host for State<H> {
             return Ok(());
         }
         let message = shorten(&message, LOG_CHARS);
-        let last = if self.lines == LOG_LINES { " (the last line of this call that is shown)" } else { "" };
+        let last = if self.lines == LOG_LINES {
+            " (the last line of this call that is shown)"
+        } else {
+            ""
+        };
         match level {
             diagnostics::Level::Error => tracing::error!(target: "patrol::policy::guest", "{message}{last}"),
             diagnostics::Level::Warn => tracing::warn!(target: "patrol::policy::guest", "{message}{last}"),

@@ -18,6 +18,9 @@ use super::runtime::Runtime;
 /// The package whose interfaces a policy may import.
 const PACKAGE: &str = "patrol:policy/";
 
+/// The component that `build.rs` built.
+pub(super) static EMBEDDED: &[u8] = include_bytes!(env!("PATROL_COMPONENT"));
+
 /// Whether an instance serves one call or several.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Isolation {
@@ -62,7 +65,9 @@ impl Default for Options {
 #[non_exhaustive]
 pub enum LoadError {
     /// Too many bytes.
-    #[error("the policy has {0} bytes, where {COMPONENT_BYTES} are allowed: build it with `--profile component`")]
+    #[error(
+        "the policy has {0} bytes, where {COMPONENT_BYTES} are allowed: build it with `--profile component`"
+    )]
     TooLarge(usize),
     /// Not a component that this wasmtime reads.
     #[error(
@@ -71,13 +76,19 @@ pub enum LoadError {
     )]
     NotAComponent(String),
     /// An import of something else than the contract's interfaces.
-    #[error("the policy imports {0}, which this host does not offer: a policy may import only {PACKAGE}* 0.1")]
+    #[error(
+        "the policy imports {0}, which this host does not offer: a policy may import only {PACKAGE}* 0.1"
+    )]
     Imports(String),
     /// An import of the contract with another type.
-    #[error("the policy's imports are not those of patrol:policy 0.1: {0}; build it against this release's wit/")]
+    #[error(
+        "the policy's imports are not those of patrol:policy 0.1: {0}; build it against this release's wit/"
+    )]
     ImportTypes(String),
     /// An export that is missing or of another type.
-    #[error("the policy's exports are not those of patrol:policy 0.1: {0}; build it against this release's wit/")]
+    #[error(
+        "the policy's exports are not those of patrol:policy 0.1: {0}; build it against this release's wit/"
+    )]
     Exports(String),
     /// More memories, tables or instances than a policy may have, or larger ones.
     #[error("the policy is larger than this host allows: {0}; `host/src/policy/limits.rs` lists the limits")]
@@ -86,7 +97,9 @@ pub enum LoadError {
     #[error("the policy cannot be run with these settings: {0}")]
     Options(String),
     /// wasmtime does not work here.
-    #[error("WebAssembly cannot be run on this machine: {0}; it needs a 64-bit processor and free address space")]
+    #[error(
+        "WebAssembly cannot be run on this machine: {0}; it needs a 64-bit processor and free address space"
+    )]
     Engine(String),
 }
 
@@ -127,7 +140,15 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
         let pre =
             bindings::PolicyPre::new(pre).map_err(|e| LoadError::Exports(printable(&format!("{e:#}"))))?;
         let exports = export_names(&shape, engine);
-        Ok(Self { pre, digest, imports, exports, size: bytes.len(), from_cache, runtime })
+        Ok(Self {
+            pre,
+            digest,
+            imports,
+            exports,
+            size: bytes.len(),
+            from_cache,
+            runtime,
+        })
     }
 }
 
@@ -137,11 +158,16 @@ fn export_names(shape: &ComponentType, engine: &wasmtime::Engine) -> Vec<String>
 
 fn check_options(options: &Options) -> Result<(), LoadError> {
     if !(1 << 16..=MEMORY_CEILING).contains(&options.memory_bytes) {
-        let text = format!("{} bytes of memory are not between 65536 and {MEMORY_CEILING}", options.memory_bytes);
+        let text = format!(
+            "{} bytes of memory are not between 65536 and {MEMORY_CEILING}",
+            options.memory_bytes
+        );
         return Err(LoadError::Options(text));
     }
     if options.deadline.is_zero() || options.bulk_deadline.is_zero() {
-        return Err(LoadError::Options("a deadline of zero refuses everything".to_owned()));
+        return Err(LoadError::Options(
+            "a deadline of zero refuses everything".to_owned(),
+        ));
     }
     Ok(())
 }
@@ -174,7 +200,7 @@ fn compile(
 /// Whether a component was malformed or merely too large, which wasmtime tells apart by text only.
 fn refused(error: &wasmtime::Error) -> LoadError {
     let text = printable(&format!("{error:#}"));
-    if text.contains("exceeds the limit") || text.contains("exceeds the configured maximum") {
+    if text.contains("exceeds the") {
         LoadError::Limits(text)
     } else {
         LoadError::NotAComponent(text)

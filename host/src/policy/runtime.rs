@@ -11,7 +11,8 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::limits::{
-    CONCURRENT_INSTANCES, INSTANCE_BYTES, INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES, WASM_STACK_BYTES,
+    CONCURRENT_INSTANCES, INSTANCE_BYTES, INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES,
+    WASM_STACK_BYTES,
 };
 
 /// How often the epoch moves, and so how exact a deadline is. At 2 ms the ticker's cost is not measurable and 50 ms
@@ -95,7 +96,6 @@ fn config() -> Config {
     config.wasm_relaxed_simd(false);
     config.wasm_bulk_memory(true);
     config.wasm_multi_value(true);
-    config.wasm_reference_types(true);
     config.wasm_extended_const(true);
     config.wasm_tail_call(false);
     config.wasm_multi_memory(false);
