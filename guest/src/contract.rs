@@ -22,7 +22,6 @@ macro_rules! contract {
     };
     (@one_way $a:ident::$name:ident => $b:ident::$other:ident { $($field:ident),* ; $($option:ident),* }) => {
         impl From<$a::$name> for $b::$other {
-            #[inline]
             fn from(value: $a::$name) -> Self {
                 let $a::$name { $($field,)* $($option,)* } = value;
                 Self { $($field: $field.into(),)* $($option: $option.map(Into::into),)* }
@@ -32,13 +31,11 @@ macro_rules! contract {
 
     (@enum $module:ident::$name:ident { $($case:ident),* $(,)? }) => {
         impl From<$module::$name> for plain::$name {
-            #[inline]
             fn from(value: $module::$name) -> Self {
                 match value { $($module::$name::$case => Self::$case),* }
             }
         }
         impl From<plain::$name> for $module::$name {
-            #[inline]
             fn from(value: plain::$name) -> Self {
                 match value { $(plain::$name::$case => Self::$case),* }
             }
@@ -46,13 +43,11 @@ macro_rules! contract {
     };
     (@variant $module:ident::$name:ident { $($case:ident),* }) => {
         impl From<$module::$name> for plain::$name {
-            #[inline]
             fn from(value: $module::$name) -> Self {
                 match value { $($module::$name::$case(inner) => Self::$case(inner.into())),* }
             }
         }
         impl From<plain::$name> for $module::$name {
-            #[inline]
             fn from(value: plain::$name) -> Self {
                 match value { $(plain::$name::$case(inner) => Self::$case(inner.into())),* }
             }
