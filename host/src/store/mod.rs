@@ -11,14 +11,15 @@
 
 mod rows;
 
+
 use patrol_policy::types::{
-    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, PreviousSecret, Scope, Session, Timestamp,
-    Token, TokenState,
+    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, PreviousSecret, Scope, Session, Timestamp, Token,
+    TokenState,
 };
 
 pub use rows::{
-    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter,
-    TokenRead, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter, TokenRead,
+    TokenRow, UserRow,
 };
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
@@ -212,3 +213,4 @@ pub trait Transaction: Read {
     /// Makes it durable. When this returns, every later read of every process sees it.
     fn commit(self: Box<Self>) -> Result<()>;
 }
+
