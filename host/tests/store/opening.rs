@@ -179,11 +179,19 @@ fn a_damaged_database_is_found_when_it_is_opened() {
     }
     let Fixture { dir, store, .. } = fixture;
     drop(store);
+    let pages: Vec<usize> = raw(dir.path())
+        .prepare("SELECT pageno FROM dbstat WHERE name = 'token' AND pagetype = 'leaf'")
+        .unwrap()
+        .query_map([], |row| row.get::<_, u32>(0))
+        .unwrap()
+        .map(|page| page.unwrap() as usize)
+        .collect();
     let file = dir.path().join("patrol.db");
     let mut bytes = fs::read(&file).unwrap();
-    // Spoils the cell pointers of every other page behind the first few.
-    for page in (20..bytes.len() / 4096).step_by(2) {
-        bytes[page * 4096 + 8..page * 4096 + 40].fill(0xff);
+    for page in pages {
+        // Where the page says in which places its rows begin.
+        let start = (page - 1) * 4096 + 8;
+        bytes[start..start + 32].fill(0xff);
     }
     fs::write(&file, bytes).unwrap();
     let error = refused(dir.path());
