@@ -30,7 +30,7 @@ use self::cache::HotRows;
 use self::connections::{Durability, Lent as _, Readers, WriteGuard, Writer};
 use self::read::View;
 use self::uses::Uses;
-use super::{Read, Result, SessionRead, Store, TokenRead, Transaction};
+use super::{Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
 
 /// The storage in a data directory.
 #[derive(Debug)]
@@ -155,8 +155,13 @@ impl Store for SqliteStore {
             ))
         })?;
         problems.extend(orphans.collect::<rusqlite::Result<Vec<_>>>()?);
-        if let AuditVerdict::Broken { seq, fault } = verify_audit(&view)? {
-            problems.push(format!("audit entry {seq}: {fault}"));
+        match verify_audit(&view) {
+            Ok(AuditVerdict::Sound(_)) => (),
+            Ok(AuditVerdict::Broken { seq, fault }) => problems.push(format!("audit entry {seq}: {fault}")),
+            Err(StoreError::Corrupt(what)) => {
+                problems.push(format!("the audit trail cannot be read: {what}"))
+            }
+            Err(error) => return Err(error),
         }
         Ok(problems)
     }
