@@ -12,6 +12,7 @@ mod columns;
 mod connections;
 mod error;
 mod open;
+mod queries;
 mod read;
 mod schema;
 mod uses;
