@@ -1,9 +1,9 @@
 //! The embedded storage: one SQLite file in WAL mode, shared by any number of processes of one machine.
 //!
-//! * One connection writes, a few read; see [`connections`]. Every transaction takes the write lock when it begins,
+//! * One connection writes, a few read; see `connections.rs`. Every transaction takes the write lock when it begins,
 //!   so what it reads cannot change under it, and counting and inserting is one step (R7).
-//! * The hot path reads rows from memory that are never stale; see [`cache`].
-//! * Last-used times are written together, a moment later, and nobody can tell; see [`uses`].
+//! * The hot path reads rows from memory that are never stale; see `cache.rs`.
+//! * Last-used times are written together, a moment later, and nobody can tell; see `uses.rs`.
 //! * A commit waits for the disk. Only a flush of last-used times does not: a power failure may undo it.
 
 mod audit;
