@@ -1,5 +1,6 @@
 use patrol::store::sqlite::{AuditVerdict, ChainFault, ChainVerifier, verify_audit};
 use patrol::store::{AuditEntry, AuditFilter, AuditHead, Read, Store};
+use sha2::{Digest as _, Sha256};
 
 use crate::support::{Fixture, NOW, id, raw};
 
@@ -93,8 +94,8 @@ fn every_altered_field_is_found() {
             broken(5, ChainFault::Altered)
         );
     }
-    let moved = "UPDATE audit SET type = type || substr(body, 1, 1), body = substr(body, 2) WHERE seq = 7";
-    assert_eq!(after(moved), broken(7, ChainFault::Altered));
+    let moved = "UPDATE audit SET type = type || substr(body, 1, 1), body = substr(body, 2) WHERE seq = 8";
+    assert_eq!(after(moved), broken(8, ChainFault::Altered));
 }
 
 #[test]
@@ -238,4 +239,85 @@ fn entries_are_filtered_by_time_user_type_and_number() {
     })
     .unwrap();
     assert_eq!(seen, 4, "it stops when told to");
+}
+
+/// The hash as the documentation has it, written down a second time.
+fn hash(before: [u8; 32], entry: &AuditEntry) -> [u8; 32] {
+    let mut bytes = before.to_vec();
+    let user = entry.user.map_or(Vec::new(), |user| user.to_bytes().to_vec());
+    for field in [
+        entry.seq.to_be_bytes().to_vec(),
+        entry.at.to_be_bytes().to_vec(),
+        entry.event_type.clone().into_bytes(),
+        user,
+        entry.body.clone().into_bytes(),
+    ] {
+        bytes.extend((field.len() as u64).to_be_bytes());
+        bytes.extend(field);
+    }
+    Sha256::digest(bytes).into()
+}
+
+#[test]
+fn each_hash_is_over_the_one_before_and_the_entry() {
+    let fixture = chain();
+    let mut before = [0; 32];
+    for entry in entries(&*fixture.store.read().unwrap(), &AuditFilter::default()) {
+        assert_eq!(entry.hash, hash(before, &entry), "{}", entry.seq);
+        before = entry.hash;
+    }
+}
+
+#[test]
+fn an_altered_entry_with_a_new_hash_shows_at_the_next() {
+    let fixture = chain();
+    let all = entries(&*fixture.store.read().unwrap(), &AuditFilter::default());
+    for (altered, expected) in [
+        (4, broken(6, ChainFault::Altered)),
+        (9, broken(10, ChainFault::HeadMismatch)),
+    ] {
+        let mut forged = AuditEntry {
+            body: "{}".to_owned(),
+            ..all[altered].clone()
+        };
+        forged.hash = hash(all[altered - 1].hash, &forged);
+        let update = "UPDATE audit SET body = ?1, hash = ?2 WHERE seq = ?3";
+        let raw = raw(fixture.dir.path());
+        raw.execute(update, (&forged.body, forged.hash, forged.seq))
+            .unwrap();
+        assert_eq!(verify_audit(&*fixture.store.read().unwrap()).unwrap(), expected);
+        raw.execute(update, (&all[altered].body, all[altered].hash, forged.seq))
+            .unwrap();
+    }
+}
+
+#[test]
+fn an_entry_that_cannot_be_read_is_a_problem_like_any_other() {
+    let fixture = chain();
+    let raw = raw(fixture.dir.path());
+    raw.pragma_update(None, "ignore_check_constraints", true).unwrap();
+    raw.execute_batch("UPDATE audit SET hash = x'00' WHERE seq = 3")
+        .unwrap();
+    assert!(verify_audit(&*fixture.store.read().unwrap()).is_err());
+    let problems = fixture.store.check().unwrap();
+    assert!(
+        problems
+            .iter()
+            .any(|problem| problem.starts_with("the audit trail cannot be read")),
+        "{problems:?}"
+    );
+}
+
+#[test]
+fn rows_that_refer_to_nothing_are_found_by_the_check() {
+    let fixture = Fixture::new();
+    fixture.stored(|_| ());
+    let raw = raw(fixture.dir.path());
+    raw.execute_batch("PRAGMA foreign_keys = OFF; UPDATE token SET owner = 99")
+        .unwrap();
+    let problems = fixture.store.check().unwrap();
+    assert_eq!(
+        problems,
+        ["1 rows of table token refer to rows that are not there"]
+    );
 }

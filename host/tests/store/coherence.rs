@@ -157,7 +157,7 @@ fn commits_are_seen_across_checkpoints_and_resets_of_the_log_r8() {
     }
 }
 
-/// The header as [`cache`](patrol::store::sqlite) reads it, and its promise: every commit changes it, and nothing
+/// What the cache rests on: every commit changes it, and nothing
 /// that was there before comes back.
 #[test]
 fn the_header_of_the_wal_index_is_new_after_every_commit() {

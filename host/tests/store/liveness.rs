@@ -1,3 +1,5 @@
+use std::collections::BTreeSet;
+
 use patrol::store::{Store, TokenFilter};
 use patrol_policy::types::{DAY, LiveRule, NamedToken, Scope, Token};
 
@@ -204,4 +206,51 @@ fn ending_the_live_tokens_leaves_the_others_as_they_are_r8() {
     assert_eq!(live.map(|token| end(token.id)), [Some(revoked(NOW)); 2]);
     assert_eq!(end(expired.id), None);
     assert_eq!(end(ended.id), Some(before));
+}
+
+#[test]
+fn every_token_not_ended_is_either_live_or_lapsed_whatever_the_idle_period() {
+    let fixture = Fixture::new();
+    let days = [0, 1, 5, 14, 15, 16, 40, 400].map(|days| days * DAY);
+    let mut all = BTreeSet::new();
+    let mut transaction = fixture.store.begin().unwrap();
+    for age in days {
+        for unused in days.into_iter().filter(|unused| *unused <= age) {
+            for expires in [NOW - DAY, NOW, NOW + 1, NOW + 10 * DAY, NOW + 300 * DAY] {
+                let last_used = (unused < age).then_some(NOW - unused);
+                let token = Token {
+                    created: NOW - age,
+                    last_used,
+                    expires,
+                    ..fixture.token()
+                };
+                transaction.insert_token(&token, "script").unwrap();
+                all.insert(token.id);
+            }
+        }
+    }
+    transaction.commit().unwrap();
+    for token in all.iter().step_by(3) {
+        fixture
+            .store
+            .record_use(*token, NOW - 2 * DAY, None, false)
+            .unwrap();
+    }
+    let read = fixture.store.read().unwrap();
+    for idle in [1, DAY, 2 * DAY, 15 * DAY, 30 * DAY, 365 * DAY] {
+        let rule = LiveRule {
+            now: NOW,
+            idle_since: NOW - idle,
+        };
+        let live = read.list_live_tokens(fixture.owner, rule).unwrap();
+        let lapsed = read.list_lapsed_tokens(rule, 1_000).unwrap();
+        assert_eq!(live.len() + lapsed.len(), all.len(), "idle period {idle}");
+        let ids: BTreeSet<_> = live
+            .iter()
+            .map(|named| named.state)
+            .chain(lapsed)
+            .map(|state| state.token.id)
+            .collect();
+        assert_eq!(ids, all, "idle period {idle}");
+    }
 }

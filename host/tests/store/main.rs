@@ -14,6 +14,7 @@ mod coherence;
 mod concurrency;
 mod liveness;
 mod opening;
+mod people;
 mod records;
 mod support;
 mod sweeping;

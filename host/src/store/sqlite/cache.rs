@@ -161,3 +161,109 @@ pub(super) struct HotRows {
     pub(super) tokens: Rows<TokenRow>,
     pub(super) sessions: Rows<SessionRow>,
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, clippy::indexing_slicing, reason = "tests")]
+
+    use super::*;
+
+    const ID: Id = Id { hi: 1, lo: 2 };
+
+    /// A header as SQLite writes it, but for the content.
+    fn header(content: u8) -> [u8; 48] {
+        let mut bytes = [content; 48];
+        bytes[..4].copy_from_slice(&WAL_INDEX_VERSION.to_ne_bytes());
+        bytes[12] = 1;
+        bytes
+    }
+
+    /// A file in the WAL index's place, which the test writes.
+    fn watch() -> (File, Watch) {
+        let file = tempfile::tempfile().unwrap();
+        let watch = Watch {
+            index: Arc::new(file.try_clone().unwrap()),
+            _anchor: Mutex::new(Connection::open_in_memory().unwrap()),
+        };
+        (file, watch)
+    }
+
+    fn read(rows: &Rows<u32>, watch: &Watch, stored: u32) -> u32 {
+        *rows
+            .get_or_read(watch, ID, || Ok::<_, ()>(Some(stored)))
+            .unwrap()
+            .unwrap()
+    }
+
+    #[test]
+    fn a_row_is_good_while_the_header_reads_as_it_did() {
+        let (file, watch) = watch();
+        let rows = Rows::new(10);
+        file.write_all_at(&header(1), 0).unwrap();
+        assert_eq!(read(&rows, &watch, 1), 1);
+        assert_eq!(read(&rows, &watch, 2), 1, "from memory");
+        file.write_all_at(&header(2), 0).unwrap();
+        assert_eq!(read(&rows, &watch, 3), 3, "read anew");
+    }
+
+    #[test]
+    fn a_row_read_while_somebody_commits_is_not_used_again() {
+        let (file, watch) = watch();
+        let rows = Rows::new(10);
+        file.write_all_at(&header(1), 0).unwrap();
+        // The old row, read just before the commit that the next reader must see.
+        rows.get_or_read(&watch, ID, || {
+            file.write_all_at(&header(2), 0).unwrap();
+            Ok::<_, ()>(Some(1))
+        })
+        .unwrap();
+        assert_eq!(read(&rows, &watch, 2), 2);
+    }
+
+    #[test]
+    fn a_row_under_a_half_written_header_is_not_used_again() {
+        let (file, watch) = watch();
+        let rows = Rows::new(10);
+        let mut half = header(1);
+        half[24..].copy_from_slice(&header(2)[24..]);
+        file.write_all_at(&half, 0).unwrap();
+        assert_eq!(read(&rows, &watch, 1), 1);
+        file.write_all_at(&header(2), 0).unwrap();
+        assert_eq!(read(&rows, &watch, 2), 2);
+    }
+
+    #[test]
+    fn nothing_is_kept_under_a_header_that_sqlite_did_not_write() {
+        let (mut version, mut initialised) = (header(1), header(1));
+        version[0] ^= 1;
+        initialised[12] = 0;
+        for bytes in [&version[..], &initialised, &header(1)[..47], &[]] {
+            let (file, watch) = watch();
+            let rows = Rows::new(10);
+            file.write_all_at(bytes, 0).unwrap();
+            assert_eq!(read(&rows, &watch, 1), 1);
+            assert_eq!(read(&rows, &watch, 2), 2, "{bytes:?}");
+        }
+    }
+
+    #[test]
+    fn what_is_missing_is_asked_for_again() {
+        let (file, watch) = watch();
+        file.write_all_at(&header(1), 0).unwrap();
+        let rows = Rows::new(10);
+        assert_eq!(rows.get_or_read(&watch, ID, || Ok::<_, ()>(None)), Ok(None));
+        assert_eq!(read(&rows, &watch, 1), 1);
+    }
+
+    #[test]
+    fn no_more_rows_are_kept_than_asked_for() {
+        let (file, watch) = watch();
+        file.write_all_at(&header(1), 0).unwrap();
+        let rows = Rows::new(100);
+        for lo in 0..1_000 {
+            rows.get_or_read(&watch, Id { hi: 0, lo }, || Ok::<_, ()>(Some(0)))
+                .unwrap();
+        }
+        assert!(rows.kept.len() <= 100, "{}", rows.kept.len());
+    }
+}

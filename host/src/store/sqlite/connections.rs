@@ -326,3 +326,83 @@ fn rolled_back(connection: Connection) -> Option<Connection> {
 fn over() -> StoreError {
     StoreError::Unavailable("the transaction is over".to_owned())
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+    fn store() -> (tempfile::TempDir, SqliteStore) {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(
+            dir.path(),
+            &OpenOptions {
+                readers: 2,
+                ..OpenOptions::default()
+            },
+        )
+        .unwrap();
+        (dir, store)
+    }
+
+    #[test]
+    fn a_writer_that_was_lost_is_replaced() {
+        let (_dir, store) = store();
+        let mut guard = store.writer.begin(Durability::Relaxed).unwrap();
+        drop(guard.connection.take());
+        drop(guard);
+        let guard = store.writer.begin(Durability::Full).unwrap();
+        let level: i64 = guard
+            .connection()
+            .unwrap()
+            .pragma_query_value(None, "synchronous", |row| row.get(0))
+            .unwrap();
+        assert_eq!(level, 2);
+    }
+
+    #[test]
+    fn only_a_flush_does_not_wait_for_the_disk() {
+        let (_dir, store) = store();
+        for (durability, expected) in [
+            (Durability::Full, 2),
+            (Durability::Relaxed, 1),
+            (Durability::Full, 2),
+            (Durability::Relaxed, 1),
+        ] {
+            let guard = store.writer.begin(durability).unwrap();
+            let level: i64 = guard
+                .connection()
+                .unwrap()
+                .pragma_query_value(None, "synchronous", |row| row.get(0))
+                .unwrap();
+            assert_eq!(level, expected, "{durability:?}");
+        }
+    }
+
+    #[test]
+    fn readers_are_as_many_as_needed_and_only_some_stay_open() {
+        let (_dir, store) = store();
+        let lent: Vec<_> = (0..5).map(|_| store.readers.snapshot().unwrap()).collect();
+        drop(lent);
+        assert_eq!(store.readers.lock().len(), 2);
+        assert!(
+            store.readers.lock().iter().all(Connection::is_autocommit),
+            "no snapshot stays open"
+        );
+    }
+
+    #[test]
+    fn a_reader_cannot_write() {
+        let (_dir, store) = store();
+        let reader = store.readers.borrow().unwrap();
+        assert!(
+            reader
+                .connection()
+                .unwrap()
+                .execute("UPDATE meta SET clock_mark = 1", [])
+                .is_err()
+        );
+    }
+}

@@ -1,9 +1,9 @@
 //! The embedded storage: one SQLite file in WAL mode, shared by any number of processes of one machine.
 //!
-//! * One connection writes, a few read; see [`connections`]. Every transaction takes the write lock when it begins,
+//! * One connection writes, a few read; see `connections.rs`. Every transaction takes the write lock when it begins,
 //!   so what it reads cannot change under it, and counting and inserting is one step (R7).
-//! * The hot path reads rows from memory that are never stale; see [`cache`].
-//! * Last-used times are written together, a moment later, and nobody can tell; see [`uses`].
+//! * The hot path reads rows from memory that are never stale; see `cache.rs`.
+//! * Last-used times are written together, a moment later, and nobody can tell; see `uses.rs`.
 //! * A commit waits for the disk. Only a flush of last-used times does not: a power failure may undo it.
 
 mod audit;
@@ -12,6 +12,7 @@ mod columns;
 mod connections;
 mod error;
 mod open;
+mod queries;
 mod read;
 mod schema;
 mod uses;
@@ -30,7 +31,7 @@ use self::cache::HotRows;
 use self::connections::{Durability, Lent as _, Readers, WriteGuard, Writer};
 use self::read::View;
 use self::uses::Uses;
-use super::{Read, Result, SessionRead, Store, TokenRead, Transaction};
+use super::{Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
 
 /// The storage in a data directory.
 #[derive(Debug)]
@@ -155,8 +156,13 @@ impl Store for SqliteStore {
             ))
         })?;
         problems.extend(orphans.collect::<rusqlite::Result<Vec<_>>>()?);
-        if let AuditVerdict::Broken { seq, fault } = verify_audit(&view)? {
-            problems.push(format!("audit entry {seq}: {fault}"));
+        match verify_audit(&view) {
+            Ok(AuditVerdict::Sound(_)) => (),
+            Ok(AuditVerdict::Broken { seq, fault }) => problems.push(format!("audit entry {seq}: {fault}")),
+            Err(StoreError::Corrupt(what)) => {
+                problems.push(format!("the audit trail cannot be read: {what}"))
+            }
+            Err(error) => return Err(error),
         }
         Ok(problems)
     }

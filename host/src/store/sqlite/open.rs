@@ -3,7 +3,7 @@
 use std::fs;
 use std::io;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
-use std::path::{Path, PathBuf};
+use std::path::{self, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -122,6 +122,11 @@ static OPENING: Mutex<()> = Mutex::new(());
 
 pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<SqliteStore, OpenError> {
     let _one = OPENING.lock().unwrap_or_else(PoisonError::into_inner);
+    // Absolute, since SQLite takes a relative path that begins with "file:" for a URI.
+    let directory = &path::absolute(directory).map_err(|source| OpenError::NoDirectory {
+        path: directory.to_owned(),
+        source,
+    })?;
     let file = directory.join(FILE);
     prepare_files(directory, &file, options.create)?;
 
@@ -171,7 +176,11 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<SqliteStor
 
 /// Makes what is missing, for the owner only, and refuses what others can get at.
 fn prepare_files(directory: &Path, file: &Path, create: bool) -> Result<(), OpenError> {
-    if !create && !file.exists() {
+    let unusable = |error: io::Error| OpenError::NotWritable {
+        path: directory.to_owned(),
+        reason: error.to_string(),
+    };
+    if !create && !file.try_exists().map_err(unusable)? {
         return Err(OpenError::NoData(directory.to_owned()));
     }
     if !directory.is_dir() {
@@ -196,10 +205,7 @@ fn prepare_files(directory: &Path, file: &Path, create: bool) -> Result<(), Open
     {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(file, 0o077, "go="),
-        Err(error) => Err(OpenError::NotWritable {
-            path: directory.to_owned(),
-            reason: error.to_string(),
-        }),
+        Err(error) => Err(unusable(error)),
     }
 }
 

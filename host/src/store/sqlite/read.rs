@@ -7,11 +7,12 @@ use patrol_policy::types::{
 };
 use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_params, params};
 
-use super::columns::{
-    Columns, bound, live, owner_columns, session_columns, tenant_row_columns, token_columns,
-    token_row_columns, token_tables, user_row_columns,
-};
+use super::columns::{Columns, bound, tenant_row_columns, user_row_columns};
 use super::connections::Lent;
+use super::queries::{
+    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, LAPSED, LIST_LIVE, LIVE_NAME, OPEN_SESSIONS, OWNER,
+    SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
+};
 use super::uses::Uses;
 use crate::store::{
     AuditEntry, AuditFilter, AuditHead, Read, Result, SessionRow, TenantRow, TokenFilter, TokenRow, UserRow,
@@ -23,116 +24,6 @@ pub(super) struct View<C> {
     pub(super) lent: C,
     pub(super) uses: Arc<Uses>,
 }
-
-const TOKEN_STATE: &str = concat!(
-    "SELECT ",
-    token_columns!(),
-    " FROM ",
-    token_tables!(),
-    " WHERE k.id = ?1"
-);
-
-const TOKEN_ROW: &str = concat!(
-    "SELECT ",
-    token_row_columns!(),
-    " FROM ",
-    token_tables!(),
-    " JOIN audience a ON a.id = k.audience WHERE k.id = ?1"
-);
-
-const SESSION_STATE: &str = concat!(
-    "SELECT ",
-    session_columns!(),
-    ", ",
-    token_columns!(),
-    " FROM session s JOIN token k ON k.id = s.token JOIN user u ON u.key = k.owner \
-     JOIN tenant t ON t.key = u.tenant WHERE s.id = ?1"
-);
-
-const SESSION_ROW: &str = concat!(
-    "SELECT ",
-    session_columns!(),
-    ", ",
-    token_row_columns!(),
-    " FROM session s JOIN token k ON k.id = s.token JOIN user u ON u.key = k.owner \
-     JOIN tenant t ON t.key = u.tenant JOIN audience a ON a.id = k.audience WHERE s.id = ?1"
-);
-
-const OWNER: &str = concat!(
-    "SELECT ",
-    owner_columns!(),
-    " FROM user u JOIN tenant t ON t.key = u.tenant WHERE u.id = ?1"
-);
-
-const COUNT_LIVE: &str = concat!(
-    "SELECT count(*) FROM ",
-    token_tables!(),
-    " WHERE u.id = :owner AND ",
-    live!()
-);
-
-const LIVE_NAME: &str = concat!(
-    "SELECT EXISTS (SELECT 1 FROM ",
-    token_tables!(),
-    " WHERE u.id = :owner AND k.name = :name AND ",
-    live!(),
-    ")"
-);
-
-const LIST_LIVE: &str = concat!(
-    "SELECT ",
-    token_columns!(),
-    ", k.name FROM ",
-    token_tables!(),
-    " WHERE u.id = :owner AND ",
-    live!(),
-    " ORDER BY k.created, k.id"
-);
-
-const OPEN_SESSIONS: &str = concat!(
-    "SELECT ",
-    session_columns!(),
-    " FROM session s WHERE s.token = ?1 AND s.ended_at IS NULL ORDER BY s.opened, s.id"
-);
-
-const CENSUS_TENANT: &str = concat!(
-    "SELECT count(*), count(DISTINCT k.owner) FROM ",
-    token_tables!(),
-    " WHERE t.id = :scope AND ",
-    live!()
-);
-
-const CENSUS_OWNER: &str = concat!(
-    "SELECT count(*), count(DISTINCT k.owner) FROM ",
-    token_tables!(),
-    " WHERE u.id = :scope AND ",
-    live!()
-);
-
-/// Each way to lapse has an index of its own and gives at most `:limit`; no way needs a look at a live token. A
-/// sum of epochs that is smaller than the present one means that one of them is outdated.
-const LAPSED: &str = concat!(
-    "WITH lapsed (id) AS (
-         SELECT * FROM (SELECT k.id FROM token k WHERE k.ended_at IS NULL AND k.expires <= :now
-             ORDER BY k.expires LIMIT :limit)
-         UNION
-         SELECT * FROM (SELECT k.id FROM token k WHERE k.ended_at IS NULL
-             AND coalesce(k.last_used, k.created) <= :idle_since
-             AND coalesce(unwritten_token_use(k.id), 0) <= :idle_since
-             ORDER BY coalesce(k.last_used, k.created) LIMIT :limit)
-         UNION
-         SELECT * FROM (SELECT k.id FROM user u CROSS JOIN tenant t ON t.key = u.tenant
-             CROSS JOIN token k ON k.owner = u.key
-             WHERE k.ended_at IS NULL AND k.owner_epoch + k.tenant_epoch < u.epoch + t.epoch LIMIT :limit)
-         UNION
-         SELECT * FROM (SELECT k.id FROM user u CROSS JOIN token k ON k.owner = u.key
-             WHERE u.deleted_at IS NOT NULL AND k.ended_at IS NULL LIMIT :limit)
-     )
-     SELECT ",
-    token_columns!(),
-    " FROM lapsed l CROSS JOIN token k ON k.id = l.id JOIN user u ON u.key = k.owner
-      JOIN tenant t ON t.key = u.tenant ORDER BY k.created, k.id LIMIT :limit"
-);
 
 impl<C: Lent> View<C> {
     /// A prepared statement.
@@ -298,14 +189,7 @@ impl<C: Lent> Read for View<C> {
     }
 
     fn token_rows(&self, filter: &TokenFilter) -> Result<Vec<TokenRow>> {
-        let mut sql = concat!(
-            "SELECT ",
-            token_row_columns!(),
-            " FROM ",
-            token_tables!(),
-            " JOIN audience a ON a.id = k.audience WHERE k.id > :after"
-        )
-        .to_owned();
+        let mut sql = TOKEN_ROWS.to_owned();
         let (after, owner, tenant) = (
             filter.after.unwrap_or_default().to_bytes(),
             filter.owner.unwrap_or_default().to_bytes(),
@@ -324,7 +208,7 @@ impl<C: Lent> Read for View<C> {
             parameters.push((":tenant", &tenant));
         }
         if filter.live.is_some() {
-            sql.push_str(concat!(" AND ", live!()));
+            sql.push_str(AND_LIVE);
             parameters.extend([(":now", &now as &dyn ToSql), (":idle_since", &idle_since)]);
         }
         sql.push_str(" ORDER BY k.id LIMIT :limit");

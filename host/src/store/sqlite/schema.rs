@@ -9,6 +9,9 @@
 //! * `token_owner` covers ended tokens too: a live one costs nothing more (a null has no bytes), and an owner's whole
 //!   history can be listed by it. Its last part is the *sum* of both epochs. Epochs only grow and a token cannot be
 //!   born ahead of them, so a smaller sum means an outdated epoch, and one range finds those tokens.
+//! * `token_due` finds both tokens past their expiration date and idle ones: it holds when a token lapses if it is
+//!   not used again, by the default idle period. Under another period the query looks as much farther as that is
+//!   shorter, and tests what it finds; only its speed rests on the default.
 //! * Times are milliseconds. Causes are stored by name, roles as a JSON array.
 //! * A row that makes no sense is refused by the constraints, whoever writes it.
 
@@ -91,8 +94,7 @@ CREATE TABLE token (
     CHECK (ended_at IS NULL OR (scheme = 0 AND previous_until IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch);
-CREATE INDEX token_expires ON token (expires) WHERE ended_at IS NULL;
-CREATE INDEX token_used ON token (coalesce(last_used, created)) WHERE ended_at IS NULL;
+CREATE INDEX token_due ON token (min(expires, coalesce(last_used, created) + 1296000000)) WHERE ended_at IS NULL;
 CREATE INDEX token_previous ON token (previous_until) WHERE previous_until IS NOT NULL;
 CREATE INDEX token_ended ON token (ended_at) WHERE ended_at IS NOT NULL;
 

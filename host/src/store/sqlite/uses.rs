@@ -11,6 +11,8 @@
 //!   [`Uses::consistent`] closes that gap: it does the read again if entries left during it. A write transaction
 //!   needs none of it, since it holds the lock that a flush needs; a [`Read`](crate::store::Read) view is a
 //!   snapshot, and may miss a use that was written after it was taken.
+//! * Other processes see a use once it is written. Whoever accepts a token whose stored use is so old that another
+//!   process could take it for idle writes the use at once (`durable`).
 
 use std::collections::HashMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -194,4 +196,52 @@ impl Noted {
 /// A shard stays usable when a thread died holding it: each change to it is complete at every step.
 fn lock(shard: &Mutex<Shard>) -> MutexGuard<'_, Shard> {
     shard.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    const ID: Id = Id { hi: 1, lo: 2 };
+
+    #[test]
+    fn a_use_that_moved_on_during_a_flush_stays_for_the_next() {
+        let uses = Uses::default();
+        uses.tokens.note(ID, 5, Some("a"));
+        let batch = uses.collect();
+        uses.tokens.note(ID, 6, Some("b"));
+        uses.written(&batch);
+        assert_eq!(uses.tokens.latest(ID), Some(6));
+        assert_eq!(
+            uses.collect().tokens,
+            [Use {
+                id: ID,
+                at: 6,
+                from: Some("b".into())
+            }]
+        );
+        assert_eq!(
+            uses.oldest(),
+            Some(batch.taken),
+            "what is left is younger than the flush"
+        );
+        uses.written(&uses.collect());
+        assert_eq!((uses.tokens.latest(ID), uses.oldest()), (None, None));
+    }
+
+    #[test]
+    fn a_read_during_which_entries_left_is_done_again() {
+        let uses = Uses::default();
+        let mut reads = 0;
+        let seen = uses.consistent(|| {
+            reads += 1;
+            if reads == 1 {
+                uses.written(&uses.collect());
+            }
+            Ok::<_, ()>(reads)
+        });
+        assert_eq!(seen, Ok(2));
+    }
 }
