@@ -5,3 +5,4 @@ pub mod memory;
 pub mod model;
 pub mod native;
 pub mod trace;
+pub mod whole;
