@@ -27,6 +27,8 @@ mod pool;
 mod ports;
 mod release;
 mod runtime;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 

@@ -18,7 +18,7 @@ use super::release::{Isolation, Options, Release};
 use super::runtime::ticks_for;
 
 /// An instance, not yet made before its first call, and how many calls it may still serve.
-struct Slot<H: 'static> {
+pub(super) struct Slot<H: 'static> {
     store: Store<State<H>>,
     guest: Option<Guest>,
     calls_left: u32,
@@ -88,12 +88,12 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         }
     }
 
-    fn take(&self) -> Slot<H> {
+    pub(super) fn take(&self) -> Slot<H> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| self.fresh())
     }
 
-    fn put(&self, mut slot: Slot<H>) {
+    pub(super) fn put(&self, mut slot: Slot<H>) {
         slot.calls_left = slot.calls_left.saturating_sub(1);
         if slot.calls_left == 0 {
             return;
@@ -102,6 +102,17 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         if idle.len() < IDLE_INSTANCES {
             idle.push(slot);
         }
+    }
+
+    /// How many calls each idle instance has left.
+    #[cfg(test)]
+    pub(super) fn idle_calls_left(&self) -> Vec<u32> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|slot| slot.calls_left)
+            .collect()
     }
 
     fn fresh(&self) -> Slot<H> {
