@@ -8,14 +8,11 @@
 )]
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use patrol_policy::types::{
-    ActorRole, Census, DAY, Digest, End, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret,
-    Session, SessionState, Timestamp, Token,
-};
+use patrol_policy::types::{DAY, Outage, Parameters, Token};
 
 use super::*;
 
@@ -94,10 +91,9 @@ fn many_states_are_foreseen_in_their_order() {
         },
         owner: ledger.owner(),
     };
-    let states: Vec<_> = (0..3 * FORESEEN_AT_ONCE as u64 + 1)
-        .map(|n| state(NOW + n))
-        .collect();
+    let states: Vec<_> = (0..5_001).map(|n| state(NOW + n)).collect();
     let (_, outlooks) = policy.foresee(Ledger::default(), &states);
+    // All of them in one call would be a fault: they are more than an instance has memory for.
     let outlooks = outlooks.unwrap();
     let foreseen: Vec<_> = outlooks.iter().map(|outlook| outlook.ends.at).collect();
     let expected: Vec<_> = states.iter().map(|state| state.token.expires).collect();
@@ -143,10 +139,10 @@ fn a_warm_instance_does_not_survive_an_outage_or_a_fault() {
     assert_eq!(ended.unwrap_err(), Ending::Outage(Outage::Busy));
     assert_eq!(policy.pool.idle_calls_left(), []);
 
-    let (ledger, _) = policy.describe(ledger);
+    let (mut ledger, _) = policy.describe(ledger);
     assert_eq!(policy.pool.idle_calls_left(), [9]);
     // Far more records than an instance has memory for.
-    let mut ledger = Ledger { down: None, ..ledger };
+    ledger.down = None;
     for lo in 0..5_000 {
         ledger.tokens.insert(Id { hi: 0, lo }, issued.token);
     }
@@ -318,6 +314,25 @@ fn a_directory_that_others_may_write_to_is_not_used() {
         assert!(!load(&cached(directory.path())).is_from_cache());
     }
     fs::set_permissions(directory.path(), fs::Permissions::from_mode(0o700)).unwrap();
+    assert!(load(&cached(directory.path())).is_from_cache());
+}
+
+#[test]
+fn a_directory_or_file_of_another_user_is_not_used() {
+    let directory = tempfile::tempdir().unwrap();
+    load(&cached(directory.path()));
+    let give_away = |path: &Path, user| std::os::unix::fs::chown(path, Some(user), None);
+    let file = cached_file(directory.path());
+    let own = fs::metadata(&file).unwrap().uid();
+    // Only root can give files away; for anyone else there is nothing to try.
+    if give_away(&file, 65_534).is_err() {
+        return;
+    }
+    assert!(!load(&cached(directory.path())).is_from_cache());
+    assert!(load(&cached(directory.path())).is_from_cache());
+    give_away(directory.path(), 65_534).unwrap();
+    assert!(!load(&cached(directory.path())).is_from_cache());
+    give_away(directory.path(), own).unwrap();
     assert!(load(&cached(directory.path())).is_from_cache());
 }
 
