@@ -26,14 +26,20 @@ pub fn directory() -> PathBuf {
 pub fn policy(case: &str) -> Vec<u8> {
     let path = directory().join(case).join("policy.wat");
     let text = std::fs::read_to_string(&path).unwrap_or_else(|e| panic!("{}: {e}", path.display()));
-    componentize(&text).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
+    componentize(&text, &wit()).unwrap_or_else(|e| panic!("{}: {e}", path.display()))
 }
 
-/// A component out of a core module, or out of the text of a component.
+/// The directory of the contract.
+#[must_use]
+pub fn wit() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit")
+}
+
+/// A component out of a core module and a contract, or out of the text of a component.
 ///
 /// # Errors
 /// What is wrong with the text.
-pub fn componentize(text: &str) -> Result<Vec<u8>, String> {
+pub fn componentize(text: &str, wit: &Path) -> Result<Vec<u8>, String> {
     let code = text
         .lines()
         .filter(|line| !line.trim_start().starts_with(";;"))
@@ -42,7 +48,7 @@ pub fn componentize(text: &str) -> Result<Vec<u8>, String> {
     if code.trim_start().starts_with("(component") {
         return wat::parse_str(text).map_err(|e| e.to_string());
     }
-    let (resolve, world) = contract()?;
+    let (resolve, world) = contract(wit)?;
     let fields = code
         .trim()
         .strip_prefix("(module")
@@ -60,10 +66,9 @@ pub fn componentize(text: &str) -> Result<Vec<u8>, String> {
         .map_err(|e| format!("{e:#}"))
 }
 
-fn contract() -> Result<(Resolve, WorldId), String> {
+fn contract(wit: &Path) -> Result<(Resolve, WorldId), String> {
     let mut resolve = Resolve::default();
-    let wit = Path::new(env!("CARGO_MANIFEST_DIR")).join("../wit");
-    let (package, _) = resolve.push_dir(&wit).map_err(|e| format!("{e:#}"))?;
+    let (package, _) = resolve.push_dir(wit).map_err(|e| format!("{e:#}"))?;
     let world = resolve
         .select_world(&[package], Some("policy"))
         .map_err(|e| format!("{e:#}"))?;

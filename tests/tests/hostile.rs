@@ -14,6 +14,7 @@
 )]
 
 use std::fs;
+use std::path::Path;
 use std::time::{Duration, Instant};
 
 use patrol::policy::{self, Ending, Isolation, LoadError, Options, Policy};
@@ -109,6 +110,7 @@ fn ended<T>((host, verdict): policy::Answer<Ledger, T>) -> (Option<Ledger>, Stri
 
 fn load_error(error: &LoadError) -> String {
     match error {
+        LoadError::Start(fault) => return format!("start {}", fault.kind()),
         LoadError::NotAComponent(_) => "not a component",
         LoadError::Imports(_) => "imports",
         LoadError::ImportTypes(_) => "import types",
@@ -250,6 +252,27 @@ fn load_errors_say_what_to_do() {
         "{}",
         error("no-exports")
     );
+}
+
+#[test]
+fn an_export_of_another_type_is_found_at_loading() {
+    let changed = tempfile::tempdir().unwrap();
+    for file in fs::read_dir(hostile::wit()).unwrap() {
+        let file = file.unwrap();
+        let text = fs::read_to_string(file.path()).unwrap();
+        let text = text.replace(
+            "decide-password-sign-in: func(owner: id) -> result<_, denial>",
+            "decide-password-sign-in: func(owner: id) -> result<bool, denial>",
+        );
+        fs::write(changed.path().join(file.file_name()), text).unwrap();
+    }
+    let load = |wit: &Path| {
+        let component = hostile::componentize("(module)", wit).unwrap();
+        Policy::<Ledger>::load(&component, &Options::default()).err()
+    };
+    assert_eq!(load(&hostile::wit()), None);
+    let error = load(changed.path()).unwrap();
+    assert!(matches!(error, LoadError::Exports(_)), "{error}");
 }
 
 /// Resident memory now; the peak is counted from here.
