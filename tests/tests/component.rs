@@ -1,8 +1,13 @@
-//! The component that is built with the host: what it needs, what it offers, how large it is.
+//! The component that is built with the host: what it needs, what it offers, how large it is, and that it decides as
+//! the rules say when it is run by the host.
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use patrol::policy;
+use patrol::policy::{self, Isolation, Options};
+use patrol_tests::trace::{Trace, run, traces};
+use patrol_tests::wasm::{self, Wasm};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
 use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
 
 /// As the registry of a component's parts says it, without the host's own loader.
@@ -84,4 +89,44 @@ fn the_component_is_small() {
     // what a fresh instance costs, so let it grow only for a reason.
     let size = policy::embedded().len();
     assert!(size <= 112 << 10, "{size} bytes");
+}
+
+const WARM: Isolation = Isolation::Warm { max_calls: 7 };
+
+/// Kept traces, then random ones: reproducible, since the native engine has been through more of them already.
+fn some_traces() -> Vec<Trace> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    let mut kept: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    kept.sort();
+    let kept = kept
+        .iter()
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
+    let mut runner = TestRunner::deterministic();
+    let random = (0..100).map(|_| traces(80).new_tree(&mut runner).unwrap().current());
+    kept.chain(random).collect()
+}
+
+#[test]
+fn the_component_agrees_with_the_rules_however_it_is_run() {
+    for isolation in [Isolation::PerCall, WARM] {
+        // Time is not what this is about: a busy machine may take what it needs.
+        let deadline = std::time::Duration::from_secs(10);
+        let policy = wasm::load(&Options {
+            isolation,
+            deadline,
+            bulk_deadline: deadline,
+            ..Options::default()
+        });
+        for trace in some_traces() {
+            if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
+                panic!(
+                    "{isolation:?}: {reason}\n{}",
+                    serde_json::to_string_pretty(&trace).unwrap()
+                );
+            }
+        }
+    }
 }

@@ -18,9 +18,18 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use patrol::policy::{self, Ending, Isolation, LoadError, Options, Policy};
-use patrol_policy::types::{DAY, Id, IssueRequest, Scope, Token, TokenState};
+use patrol_policy::Engine;
+use patrol_policy::types::{Actor, ActorRole, DAY, Id, IssueRequest, Issued, Outage, Parameters, Scope};
 use patrol_tests::hostile;
-use patrol_tests::ledger::{ADMINISTRATOR, AUDIENCE, Ledger, NOW, OWNER};
+use patrol_tests::memory::MemoryHost;
+use patrol_tests::native::Native;
+use patrol_tests::trace::{START, tenant_id, user_id};
+
+const AUDIENCE: u32 = 1;
+const ADMINISTRATOR: Actor = Actor {
+    role: ActorRole::Administrator,
+    id: Id { hi: 2, lo: 99 },
+};
 
 /// What any case may take: generous, since it is a deadline of 50 ms or 1 s on a busy machine.
 const LONGEST: Duration = Duration::from_secs(5);
@@ -45,7 +54,7 @@ fn every_hostile_policy_ends_as_expected_and_harms_nobody() {
         let component = hostile::policy(case);
 
         let (before, start) = (resident_kib(), Instant::now());
-        let (ledger, ending) = ending_of(&component, call);
+        let (left, ending) = ending_of(&component, call, expected == "outage");
         let (took, grew) = (start.elapsed(), peak_kib().saturating_sub(before));
 
         if ending != expected {
@@ -57,7 +66,7 @@ fn every_hostile_policy_ends_as_expected_and_harms_nobody() {
         if grew > MOST_KIB {
             wrong.push(format!("{case}: took {grew} KiB"));
         }
-        if ledger.is_some_and(|ledger| ledger.uses > 0 || !ledger.tokens.is_empty()) {
+        if left.is_some_and(|left| left.rows != host().rows) {
             wrong.push(format!("{case}: left something in the store"));
         }
         serves(&good);
@@ -66,23 +75,24 @@ fn every_hostile_policy_ends_as_expected_and_harms_nobody() {
 }
 
 /// What becomes of one call to a policy, and the host that it was made for.
-fn ending_of(component: &[u8], call: &str) -> (Option<Ledger>, String) {
+fn ending_of(component: &[u8], call: &str, down: bool) -> (Option<MemoryHost>, String) {
     let policy = match Policy::load(component, &Options::default()) {
         Ok(policy) => policy,
         Err(error) => return (None, load_error(&error)),
     };
-    let host = Ledger::default();
-    let scope = Scope::Owner(OWNER);
+    let mut host = host();
+    host.outage = down.then_some(Outage::Busy);
+    let owner = user_id(0);
+    let scope = Scope::Owner(owner);
     match call {
         "authenticate" => ended(policy.authenticate(host, b"patrol_pat_nonsense", AUDIENCE)),
         "open-session" => ended(policy.open_session(host, b"patrol_pat_nonsense", AUDIENCE)),
-        "list-tokens" => ended(policy.list_tokens(host, OWNER, ADMINISTRATOR)),
+        "list-tokens" => ended(policy.list_tokens(host, owner, ADMINISTRATOR)),
         "change-auth-method" => ended(policy.change_auth_method(host, scope, "sso", ADMINISTRATOR)),
         "foresee" => {
-            let state = TokenState {
-                token: token(),
-                owner: host.owner(),
-            };
+            let mut other = self::host();
+            issue(&mut other, "foreseen");
+            let (state, _) = other.tokens().remove(0);
             ended(policy.foresee(host, &[state, state]))
         }
         "sweep" => ended(policy.sweep(host, 100)),
@@ -91,7 +101,7 @@ fn ending_of(component: &[u8], call: &str) -> (Option<Ledger>, String) {
     }
 }
 
-fn ended<T>((host, verdict): policy::Answer<Ledger, T>) -> (Option<Ledger>, String) {
+fn ended<T>((host, verdict): policy::Answer<MemoryHost, T>) -> (Option<MemoryHost>, String) {
     let ending = match verdict {
         Ok(_) => "floor".to_owned(),
         Err(Ending::Refused(_)) => "refused".to_owned(),
@@ -122,32 +132,29 @@ fn load_error(error: &LoadError) -> String {
 }
 
 /// The good policy issues a token and lets it in.
-fn serves(good: &Policy<Ledger>) {
-    let request = IssueRequest {
-        owner: OWNER,
-        name: "n".to_owned(),
-        expires: NOW + DAY,
-        audience: AUDIENCE,
-    };
-    let (ledger, issued) = good.issue(Ledger::default(), &request, ADMINISTRATOR);
+fn serves(good: &Policy<MemoryHost>) {
+    let (host, issued) = good.issue(host(), &request("good"), ADMINISTRATOR);
     let issued = issued.unwrap();
-    let (_, grant) = good.authenticate(ledger, issued.secret.expose(), AUDIENCE);
+    let (_, grant) = good.authenticate(host, issued.secret.expose(), AUDIENCE);
     assert_eq!(grant.unwrap().token, issued.token.id);
 }
 
-/// A token that the good policy issued.
-fn token() -> Token {
-    let good = Policy::load(policy::embedded(), &Options::default()).unwrap();
-    let request = IssueRequest {
-        owner: OWNER,
-        name: "n".to_owned(),
-        expires: NOW + DAY,
+/// The world that traces start from: some tenants and users, no tokens.
+fn host() -> MemoryHost {
+    Native::new(Parameters::default()).host
+}
+
+fn request(name: &str) -> IssueRequest {
+    IssueRequest {
+        owner: user_id(0),
+        name: name.to_owned(),
+        expires: START + DAY,
         audience: AUDIENCE,
-    };
-    good.issue(Ledger::default(), &request, ADMINISTRATOR)
-        .1
-        .unwrap()
-        .token
+    }
+}
+
+fn issue(host: &mut MemoryHost, name: &str) -> Issued {
+    Engine::new(host).issue(request(name), ADMINISTRATOR).unwrap()
 }
 
 #[test]
@@ -158,7 +165,7 @@ fn an_instance_that_trapped_is_not_used_again() {
     };
     let policy = Policy::load(&hostile::policy("traps-now-and-then"), &warm).unwrap();
     let mut verdicts = Vec::new();
-    let mut host = Ledger::default();
+    let mut host = host();
     for _ in 0..7 {
         let (back, verdict) = policy.authenticate(host, b"", AUDIENCE);
         host = back;
@@ -172,7 +179,7 @@ fn an_instance_that_trapped_is_not_used_again() {
 fn a_fresh_instance_for_each_call_remembers_nothing() {
     let policy = Policy::load(&hostile::policy("traps-now-and-then"), &Options::default()).unwrap();
     for _ in 0..7 {
-        policy.authenticate(Ledger::default(), b"", AUDIENCE).1.unwrap();
+        policy.authenticate(host(), b"", AUDIENCE).1.unwrap();
     }
 }
 
@@ -184,41 +191,30 @@ fn a_warm_instance_is_replaced_after_its_last_call() {
     };
     let policy = Policy::load(&hostile::policy("traps-now-and-then"), &warm).unwrap();
     for _ in 0..7 {
-        policy.authenticate(Ledger::default(), b"", AUDIENCE).1.unwrap();
+        policy.authenticate(host(), b"", AUDIENCE).1.unwrap();
     }
 }
 
 #[test]
 fn the_policies_for_the_floor_name_the_token_that_they_should() {
-    let good = Policy::load(policy::embedded(), &Options::default()).unwrap();
-    let request = IssueRequest {
-        owner: OWNER,
-        name: "n".to_owned(),
-        expires: NOW + DAY,
-        audience: AUDIENCE,
-    };
-    let (ledger, first) = good.issue(Ledger::default(), &request, ADMINISTRATOR);
-    let (ledger, second) = good.issue(ledger, &request, ADMINISTRATOR);
-    let (first, second) = (first.unwrap(), second.unwrap());
+    let mut host = host();
+    let (first, second) = (issue(&mut host, "one"), issue(&mut host, "other"));
     let presented = [first.secret.expose(), b" ", second.secret.expose()].concat();
 
-    let mut host = ledger;
-    let mut granted = |case: &str| {
+    let granted = |case: &str| {
         let policy = Policy::load(&hostile::policy(case), &Options::default()).unwrap();
-        let (back, grant) = policy.authenticate(std::mem::take(&mut host), &presented, AUDIENCE);
-        host = back;
-        grant.unwrap()
+        policy.authenticate(host.clone(), &presented, AUDIENCE).1.unwrap()
     };
     let grant = granted("floor-yes-to-anything");
     assert_eq!(
         (grant.token, grant.owner, grant.tenant),
-        (first.token.id, OWNER, first.token.tenant)
+        (first.token.id, user_id(0), tenant_id(0))
     );
     let grant = granted("floor-another-token");
-    assert_eq!((grant.token, grant.owner), (second.token.id, OWNER));
+    assert_eq!((grant.token, grant.owner), (second.token.id, user_id(0)));
     let grant = granted("floor-another-owner");
     assert_eq!(grant.token, first.token.id);
-    assert_ne!(grant.owner, OWNER);
+    assert_ne!(grant.owner, user_id(0));
     let grant = granted("floor-invented");
     assert_eq!(
         grant.token,
@@ -232,7 +228,7 @@ fn the_policies_for_the_floor_name_the_token_that_they_should() {
 #[test]
 fn load_errors_say_what_to_do() {
     let error = |case| {
-        Policy::<Ledger>::load(&hostile::policy(case), &Options::default())
+        Policy::<MemoryHost>::load(&hostile::policy(case), &Options::default())
             .err()
             .unwrap()
             .to_string()
@@ -268,7 +264,7 @@ fn an_export_of_another_type_is_found_at_loading() {
     }
     let load = |wit: &Path| {
         let component = hostile::componentize("(module)", wit).unwrap();
-        Policy::<Ledger>::load(&component, &Options::default()).err()
+        Policy::<MemoryHost>::load(&component, &Options::default()).err()
     };
     assert_eq!(load(&hostile::wit()), None);
     let error = load(changed.path()).unwrap();

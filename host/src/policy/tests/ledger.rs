@@ -25,9 +25,6 @@ pub const ADMINISTRATOR: Actor = Actor {
     id: Id { hi: 5, lo: 6 },
 };
 
-/// Looking for this token fails.
-pub const FAILING: Id = Id { hi: 0, lo: 0xdead };
-
 /// The host.
 #[derive(Default)]
 pub struct Ledger {
@@ -72,8 +69,7 @@ impl patrol_policy::Host for Ledger {
     }
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         thread::sleep(self.delay);
-        // One identifier never works, for policies that want to see an outage.
-        match self.down.or((id == FAILING).then_some(Outage::Busy)) {
+        match self.down {
             Some(outage) => Err(outage),
             None => Ok(self.tokens.get(&id).map(|token| TokenState {
                 token: *token,
