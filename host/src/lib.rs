@@ -1,4 +1,12 @@
 //! Patrol issues, verifies and ends personal access tokens (PATs).
+//!
+//! The rules are a WebAssembly component, the [policy]; this crate is the host that runs it, keeps its records and
+//! speaks to gateways and people. In layers, each knowing only those below: [`cli`], [`http`](mod@http), [`service`],
+//! then [`policy`] and [`store`].
 
+pub mod config;
+pub mod http;
 pub mod policy;
+pub mod service;
 pub mod store;
+pub mod time;

@@ -1,6 +1,6 @@
 //! The engine as a component, over maps: what the native one says, it must say through the runtime as well.
 
-use patrol::policy::{self, Answer, Ending, Options, Policy};
+use patrol::policy::{Answer, Ending, Options, Policy};
 use patrol_policy::types::{
     Actor, Audience, ClosedSession, Denial, Duration, Grant, Id, IssueRequest, Issued, ListedToken,
     MethodChange, MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept,
@@ -18,13 +18,19 @@ pub struct Wasm<'a> {
     world: Option<Native>,
 }
 
+/// The embedded policy's component.
+#[must_use]
+pub fn embedded() -> &'static [u8] {
+    Policy::<MemoryHost>::embedded()
+}
+
 /// The embedded policy, run in some way.
 ///
 /// # Panics
 /// If it does not load.
 #[must_use]
 pub fn load(options: &Options) -> Policy<MemoryHost> {
-    Policy::load(policy::embedded(), options).expect("the embedded policy")
+    Policy::load(embedded(), options).expect("the embedded policy")
 }
 
 impl<'a> Wasm<'a> {

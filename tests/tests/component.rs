@@ -3,7 +3,7 @@
 
 #![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
 
-use patrol::policy::{self, Isolation, Options};
+use patrol::policy::{Isolation, Options};
 use patrol_tests::trace::{Trace, run, traces};
 use patrol_tests::wasm::{self, Wasm};
 use proptest::strategy::{Strategy, ValueTree};
@@ -62,7 +62,7 @@ fn shape(bytes: &[u8]) -> Shape {
 
 #[test]
 fn the_component_imports_nothing_but_the_contract() {
-    let imports = shape(policy::embedded()).imports;
+    let imports = shape(wasm::embedded()).imports;
     assert!(!imports.is_empty());
     for import in imports {
         let interface = import
@@ -75,7 +75,7 @@ fn the_component_imports_nothing_but_the_contract() {
 #[test]
 fn the_component_exports_the_engine_and_about() {
     assert_eq!(
-        shape(policy::embedded()).exports,
+        shape(wasm::embedded()).exports,
         ["patrol:policy/engine@0.1.0", "patrol:policy/about@0.1.0"]
     );
 }
@@ -83,11 +83,11 @@ fn the_component_exports_the_engine_and_about() {
 #[test]
 fn the_component_is_small() {
     // A fresh instance for each call pays for every page that it starts with.
-    let memories = shape(policy::embedded()).memories;
+    let memories = shape(wasm::embedded()).memories;
     assert!(matches!(memories[..], [1..=3]), "{memories:?} pages");
     // A ratchet: most of it is the glue of the contract. It is compiled at the first start, and its size is a part of
     // what a fresh instance costs, so let it grow only for a reason.
-    let size = policy::embedded().len();
+    let size = wasm::embedded().len();
     assert!(size <= 112 << 10, "{size} bytes");
 }
 

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
-use patrol::policy::{self, Ending, Isolation, LoadError, Options, Policy};
+use patrol::policy::{Answer, Ending, Isolation, LoadError, Options, Policy};
 use patrol_policy::Engine;
 use patrol_policy::types::{Actor, ActorRole, DAY, Id, IssueRequest, Issued, Outage, Parameters, Scope};
 use patrol_tests::hostile;
@@ -38,7 +38,7 @@ const MOST_KIB: u64 = 64 << 10;
 
 #[test]
 fn every_hostile_policy_ends_as_expected_and_harms_nobody() {
-    let good = Policy::load(policy::embedded(), &Options::default()).unwrap();
+    let good = Policy::load(Policy::<MemoryHost>::embedded(), &Options::default()).unwrap();
     let mut cases: Vec<_> = fs::read_dir(hostile::directory())
         .unwrap()
         .map(|entry| entry.unwrap().file_name())
@@ -101,7 +101,7 @@ fn ending_of(component: &[u8], call: &str, down: bool) -> (Option<MemoryHost>, S
     }
 }
 
-fn ended<T>((host, verdict): policy::Answer<MemoryHost, T>) -> (Option<MemoryHost>, String) {
+fn ended<T>((host, verdict): Answer<MemoryHost, T>) -> (Option<MemoryHost>, String) {
     let ending = match verdict {
         Ok(_) => "floor".to_owned(),
         Err(Ending::Refused(_)) => "refused".to_owned(),

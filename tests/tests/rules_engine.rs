@@ -523,11 +523,10 @@ fn the_hot_path_asks_for_the_token_the_time_and_the_settings_once_each() {
     assert_eq!(world.host.calls, budget);
 }
 
-/// Every operation of the engine, in a fresh world with one token, none of them refused.
-fn every_operation() -> Vec<(
-    &'static str,
-    Box<dyn Fn(&mut Native, &Issued, &Secret) -> Result<(), Denial>>,
-)> {
+type Operation = Box<dyn Fn(&mut Native, &Issued, &Secret) -> Result<(), Denial>>;
+
+/// Every operation of the engine, none of them refused in a world with a token and a session.
+fn every_operation() -> Vec<(&'static str, Operation)> {
     let scope = Scope::Tenant(tenant_id(0));
     vec![
         (

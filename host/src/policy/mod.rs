@@ -48,12 +48,6 @@ use ports::State;
 pub use fault::{Ending, Fault};
 pub use release::{Isolation, LoadError, Options};
 
-/// The component of the policy that is built with this host.
-#[must_use]
-pub fn embedded() -> &'static [u8] {
-    release::EMBEDDED
-}
-
 /// What a call gives back: the host value that was moved in, and how it ended.
 pub type Answer<H, T> = (H, Result<T, Ending>);
 
@@ -66,6 +60,12 @@ pub struct Policy<H: 'static> {
 }
 
 impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
+    /// The component of the policy that is built with this host.
+    #[must_use]
+    pub fn embedded() -> &'static [u8] {
+        release::EMBEDDED
+    }
+
     /// Loads a component: checks its size, that it imports nothing but the contract and exports all of it, and
     /// compiles it, unless [`Options::cache_dir`] holds its code already. Then one instance is made, within all
     /// limits and without a host to ask, since only that shows whether it starts and whether the types of its

@@ -21,7 +21,7 @@ use ledger::{ADMINISTRATOR, AUDIENCE, Ledger, NOW, OWNER};
 mod ledger;
 
 fn load(options: &Options) -> Policy<Ledger> {
-    Policy::load(embedded(), options).unwrap()
+    Policy::load(Policy::<Ledger>::embedded(), options).unwrap()
 }
 
 fn warm(max_calls: u32) -> Options {
@@ -77,7 +77,7 @@ fn the_embedded_policy_describes_itself_and_is_what_it_says() {
         policy.exports(),
         ["patrol:policy/engine@0.1.0", "patrol:policy/about@0.1.0"]
     );
-    assert_eq!(policy.size(), embedded().len());
+    assert_eq!(policy.size(), Policy::<Ledger>::embedded().len());
 }
 
 #[test]
@@ -106,7 +106,7 @@ fn many_states_are_foreseen_in_their_order() {
 fn a_per_call_instance_serves_one_call() {
     let policy = load(&Options::default());
     let (_, _) = issue(&policy, Ledger::default());
-    assert_eq!(policy.pool.idle_calls_left(), []);
+    assert!(policy.pool.idle_calls_left().is_empty());
 }
 
 #[test]
@@ -137,7 +137,7 @@ fn a_warm_instance_does_not_survive_an_outage_or_a_fault() {
     ledger.down = Some(Outage::Busy);
     let (ledger, ended) = policy.authenticate(ledger, issued.secret.expose(), AUDIENCE);
     assert_eq!(ended.unwrap_err(), Ending::Outage(Outage::Busy));
-    assert_eq!(policy.pool.idle_calls_left(), []);
+    assert!(policy.pool.idle_calls_left().is_empty());
 
     let (mut ledger, _) = policy.describe(ledger);
     assert_eq!(policy.pool.idle_calls_left(), [9]);
@@ -148,7 +148,7 @@ fn a_warm_instance_does_not_survive_an_outage_or_a_fault() {
     }
     let (ledger, ended) = policy.list_tokens(ledger, OWNER, ADMINISTRATOR);
     assert!(matches!(ended, Err(Ending::Fault(Fault::Memory(_)))), "{ended:?}");
-    assert_eq!(policy.pool.idle_calls_left(), []);
+    assert!(policy.pool.idle_calls_left().is_empty());
     assert_eq!(ledger.tokens.len(), 5_001, "the host value came back");
 }
 
@@ -202,7 +202,7 @@ fn what_is_not_a_component_is_not_loaded() {
         load(b"\0asm\x01\0\0\0", &default),
         LoadError::NotAComponent(_)
     ));
-    let cut = &embedded()[..1_000];
+    let cut = &Policy::<Ledger>::embedded()[..1_000];
     assert!(matches!(load(cut, &default), LoadError::NotAComponent(_)));
     // An empty component.
     assert!(matches!(
@@ -233,7 +233,9 @@ fn settings_that_make_no_sense_are_refused() {
             ..Options::default()
         },
     ] {
-        let error = Policy::<Ledger>::load(embedded(), &options).err().unwrap();
+        let error = Policy::<Ledger>::load(Policy::<Ledger>::embedded(), &options)
+            .err()
+            .unwrap();
         assert!(matches!(error, LoadError::Options(_)), "{error}");
     }
 }

@@ -10,16 +10,18 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod rows;
+pub mod sqlite;
 
+use std::time::Instant;
 
 use patrol_policy::types::{
-    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, PreviousSecret, Scope, Session, Timestamp, Token,
-    TokenState,
+    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, PreviousSecret, Scope, Session, Timestamp,
+    Token, TokenState,
 };
 
 pub use rows::{
-    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter, TokenRead,
-    TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter,
+    TokenRead, TokenRow, UserRow,
 };
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
@@ -83,8 +85,12 @@ pub trait Store: Send + Sync + 'static {
     /// Notes a use of a session, likewise.
     fn record_session_use(&self, id: Id, at: Timestamp, durable: bool) -> Result<()>;
 
-    /// Writes all noted uses, and says how many records that were.
+    /// Writes all noted uses, and says how many records that were. Where it fails, all stay noted.
     fn flush(&self) -> Result<usize>;
+
+    /// Since when the oldest noted use has been waiting to be written. A caller that sees it wait for much longer
+    /// than the interval between flushes has a storage that does not write.
+    fn oldest_unflushed(&self) -> Option<Instant>;
 
     /// A consistent view of everything, as of now.
     fn read(&self) -> Result<Box<dyn Read>>;
@@ -213,4 +219,3 @@ pub trait Transaction: Read {
     /// Makes it durable. When this returns, every later read of every process sees it.
     fn commit(self: Box<Self>) -> Result<()>;
 }
-

@@ -53,7 +53,7 @@ pub struct UserRow {
 /// A token with names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TokenRow {
-    /// The token and its owner, as stored.
+    /// The token and its owner. As stored in a [`TokenRead`], elsewhere with uses that are not yet written.
     pub state: TokenState,
     /// The token's name (R13).
     pub name: String,

@@ -1,0 +1,377 @@
+//! The configuration: a TOML file, with a default for everything.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use patrol_policy::types::Parameters;
+use serde::{Deserialize, Serialize};
+
+use crate::policy::Isolation;
+use crate::time::Millis;
+
+/// Everything that an operator can set. Unknown keys are refused, so that a misspelt limit is not a default.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Config {
+    /// `[server]`: where `patrol serve` listens.
+    pub server: Server,
+    /// `[policy]`: the policy parameters and how the component is run.
+    pub policy: PolicyConfig,
+    /// `[http]`: how credentials are read and answers given.
+    pub http: HttpConfig,
+}
+
+/// Where `patrol serve` listens.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Server {
+    /// The address; loopback unless `allow_non_loopback`.
+    pub listen: SocketAddr,
+    /// Allows an address that other machines can reach. Patrol speaks no TLS: a gateway or a tunnel must.
+    pub allow_non_loopback: bool,
+}
+
+impl Default for Server {
+    fn default() -> Self {
+        Self {
+            listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            allow_non_loopback: false,
+        }
+    }
+}
+
+/// The policy parameters, and how the component is run.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct PolicyConfig {
+    /// A token not used for this long is expired (R5). Default 15 days.
+    pub idle_after: Millis,
+    /// The most live tokens a user may have (R7). Default 104.
+    pub tokens_per_owner: u32,
+    /// The farthest that an expiration date may lie from creation. Default 366 days.
+    pub max_lifetime: Millis,
+    /// The longest overlap a rotation may ask for. Default 7 days.
+    pub max_overlap: Millis,
+    /// The longest token name, in characters (R13). Default 255.
+    pub name_max_length: u32,
+    /// The greatest length of a session. Default 4 hours.
+    pub session_lifetime: Millis,
+    /// A session not used for this long is over. Default 30 minutes.
+    pub session_idle: Millis,
+    /// How many sessions of one token may be open; a new one ends the oldest. 0: any number, the default.
+    pub sessions_per_token: u32,
+    /// How long the record of an ended token stays (R6). Default 90 days.
+    pub retention: Millis,
+    /// `"per-call"` or `"warm"`: whether each call gets a fresh instance of the component.
+    pub isolation: IsolationName,
+    /// With `"warm"`, after how many calls an instance is replaced. Default 10,000.
+    pub warm_max_calls: u32,
+    /// How long one verdict may take; a policy that takes longer has failed. Default 50 ms.
+    pub deadline: Millis,
+}
+
+/// Whether each call gets a fresh instance of the component.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum IsolationName {
+    /// A fresh instance for each call.
+    PerCall,
+    /// An instance is used again, up to `warm_max_calls` times.
+    Warm,
+}
+
+impl Default for PolicyConfig {
+    fn default() -> Self {
+        let p = Parameters::default();
+        Self {
+            idle_after: Millis(p.idle_after),
+            tokens_per_owner: p.tokens_per_owner,
+            max_lifetime: Millis(p.max_lifetime),
+            max_overlap: Millis(p.max_overlap),
+            name_max_length: p.name_max_length,
+            session_lifetime: Millis(p.session_lifetime),
+            session_idle: Millis(p.session_idle),
+            sessions_per_token: p.sessions_per_token,
+            retention: Millis(p.retention),
+            isolation: IsolationName::PerCall,
+            warm_max_calls: 10_000,
+            deadline: Millis(50),
+        }
+    }
+}
+
+impl PolicyConfig {
+    /// The parameters as the policy gets them.
+    #[must_use]
+    pub const fn parameters(&self) -> Parameters {
+        Parameters {
+            idle_after: self.idle_after.0,
+            tokens_per_owner: self.tokens_per_owner,
+            max_lifetime: self.max_lifetime.0,
+            max_overlap: self.max_overlap.0,
+            name_max_length: self.name_max_length,
+            session_lifetime: self.session_lifetime.0,
+            session_idle: self.session_idle.0,
+            sessions_per_token: self.sessions_per_token,
+            retention: self.retention.0,
+        }
+    }
+
+    /// How instances are used.
+    #[must_use]
+    pub const fn isolation(&self) -> Isolation {
+        match self.isolation {
+            IsolationName::PerCall => Isolation::PerCall,
+            IsolationName::Warm => Isolation::Warm {
+                max_calls: self.warm_max_calls,
+            },
+        }
+    }
+}
+
+/// How credentials are read and answers given.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct HttpConfig {
+    /// The audience that tokens are presented at, and are created for by default (R12).
+    pub audience: String,
+    /// Further request headers that may carry a PAT, such as `X-Api-Key`. None by default.
+    pub credential_headers: Vec<String>,
+    /// What a 401 asks for: API clients expect `"bearer"`, git needs `"basic"`.
+    pub challenge: Challenge,
+    /// The realm in the challenge.
+    pub realm: String,
+}
+
+/// What a 401 asks for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Challenge {
+    /// `WWW-Authenticate: Bearer …` (RFC 6750).
+    Bearer,
+    /// `WWW-Authenticate: Basic …` (RFC 7617).
+    Basic,
+}
+
+impl Default for HttpConfig {
+    fn default() -> Self {
+        Self {
+            audience: "api".to_owned(),
+            credential_headers: Vec::new(),
+            challenge: Challenge::Bearer,
+            realm: "patrol".to_owned(),
+        }
+    }
+}
+
+/// A configuration that cannot be used, with what to mend.
+#[derive(Debug, thiserror::Error)]
+pub enum ConfigError {
+    /// The file cannot be read.
+    #[error("cannot read the configuration {path}: {error}", path = .path.display())]
+    Read {
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        error: std::io::Error,
+    },
+    /// The file is not a configuration; the message names line and column.
+    #[error("the configuration {path} has a mistake: {message}", path = .path.display())]
+    Parse {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong, and where.
+        message: String,
+    },
+    /// A value is out of range.
+    #[error("the configuration sets {key} to {value}: {why}")]
+    Value {
+        /// Section and key.
+        key: &'static str,
+        /// The value.
+        value: String,
+        /// What it must be.
+        why: &'static str,
+    },
+}
+
+impl Config {
+    /// Reads a configuration file; without one, everything is at its default.
+    ///
+    /// # Errors
+    /// Where the file cannot be read, has unknown keys or values of the wrong kind, or values out of range.
+    pub fn load(path: Option<&Path>) -> Result<Self, ConfigError> {
+        let Some(path) = path else {
+            return Ok(Self::default());
+        };
+        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })?;
+        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
+            path: path.to_owned(),
+            message: error.to_string(),
+        })?;
+        config.check()?;
+        Ok(config)
+    }
+
+    fn check(&self) -> Result<(), ConfigError> {
+        let policy = &self.policy;
+        let durations = [
+            ("policy.idle_after", policy.idle_after),
+            ("policy.max_lifetime", policy.max_lifetime),
+            ("policy.session_lifetime", policy.session_lifetime),
+            ("policy.session_idle", policy.session_idle),
+            ("policy.deadline", policy.deadline),
+        ];
+        for (key, value) in durations {
+            if value.0 == 0 {
+                let why = "it must be longer than nothing";
+                return Err(ConfigError::Value {
+                    key,
+                    value: crate::time::print_duration(value.0),
+                    why,
+                });
+            }
+        }
+        let counts = [
+            (
+                "policy.tokens_per_owner",
+                policy.tokens_per_owner,
+                1,
+                10_000,
+                "it must be from 1 to 10000",
+            ),
+            (
+                "policy.name_max_length",
+                policy.name_max_length,
+                1,
+                255,
+                "it must be from 1 to 255 (R13)",
+            ),
+            (
+                "policy.warm_max_calls",
+                policy.warm_max_calls,
+                1,
+                u32::MAX,
+                "it must be at least 1",
+            ),
+        ];
+        for (key, value, low, high, why) in counts {
+            if value < low || value > high {
+                return Err(ConfigError::Value {
+                    key,
+                    value: value.to_string(),
+                    why,
+                });
+            }
+        }
+        if let Err(why) = check_audience(&self.http.audience) {
+            return Err(ConfigError::Value {
+                key: "http.audience",
+                value: self.http.audience.clone(),
+                why,
+            });
+        }
+        if !self
+            .http
+            .realm
+            .chars()
+            .all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\')
+        {
+            let why = "it must be printable ASCII without quotes or backslashes";
+            return Err(ConfigError::Value {
+                key: "http.realm",
+                value: self.http.realm.clone(),
+                why,
+            });
+        }
+        for header in &self.http.credential_headers {
+            let name = http::HeaderName::from_bytes(header.as_bytes());
+            if name.is_err()
+                || name.is_ok_and(|n| n == http::header::AUTHORIZATION || n == http::header::COOKIE)
+            {
+                let why = "it must be the name of a request header other than Authorization and Cookie";
+                return Err(ConfigError::Value {
+                    key: "http.credential_headers",
+                    value: header.clone(),
+                    why,
+                });
+            }
+        }
+        Ok(())
+    }
+}
+
+/// Whether a text can be the name of an audience (R12).
+///
+/// # Errors
+/// What it must be, where it cannot.
+pub fn check_audience(name: &str) -> Result<(), &'static str> {
+    let fits = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
+    if (1..=64).contains(&name.len()) && name.chars().all(fits) {
+        Ok(())
+    } else {
+        Err("an audience has 1 to 64 letters, digits or any of . _ : / -")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+
+    fn load(text: &str) -> Result<Config, ConfigError> {
+        let file = tempfile::NamedTempFile::new().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        Config::load(Some(file.path()))
+    }
+
+    #[test]
+    fn the_defaults_are_those_of_the_rules() {
+        let parameters = load("").unwrap().policy.parameters();
+        assert_eq!(parameters, Parameters::default());
+        assert_eq!(
+            (parameters.idle_after, parameters.tokens_per_owner),
+            (15 * 86_400_000, 104)
+        );
+    }
+
+    #[test]
+    fn what_is_written_is_what_is_used() {
+        let config =
+            load("[policy]\nidle_after = \"7d\"\ntokens_per_owner = 20\nisolation = \"warm\"").unwrap();
+        assert_eq!(config.policy.parameters().idle_after, 7 * 86_400_000);
+        assert_eq!(config.policy.isolation(), Isolation::Warm { max_calls: 10_000 });
+    }
+
+    #[test]
+    fn the_printed_configuration_can_be_read_again() {
+        let text = toml::to_string(&Config::default()).unwrap();
+        assert_eq!(toml::to_string(&load(&text).unwrap()).unwrap(), text);
+    }
+
+    #[test]
+    fn a_mistake_is_named_with_its_line() {
+        let error = load("[policy]\nidle_afer = \"7d\"").unwrap_err().to_string();
+        assert!(error.contains("idle_afer") && error.contains("line 2"), "{error}");
+        let error = load("[policy]\nidle_after = \"soon\"").unwrap_err().to_string();
+        assert!(error.contains("soon") && error.contains("line 2"), "{error}");
+    }
+
+    #[test]
+    fn values_out_of_range_are_refused() {
+        for text in [
+            "[policy]\nidle_after = \"0s\"",
+            "[policy]\ntokens_per_owner = 0",
+            "[policy]\nname_max_length = 256",
+            "[http]\naudience = \"a b\"",
+            "[http]\nrealm = '\"'",
+            "[http]\ncredential_headers = [\"Authorization\"]",
+        ] {
+            let error = load(text).unwrap_err();
+            assert!(matches!(error, ConfigError::Value { .. }), "{text}: {error}");
+        }
+    }
+}

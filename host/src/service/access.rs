@@ -1,0 +1,372 @@
+//! Letting in: verification of tokens and sessions, sign-in, sign-out.
+
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+
+use argon2::Argon2;
+use argon2::password_hash::phc::PasswordHash;
+use argon2::password_hash::{PasswordHasher, PasswordVerifier};
+use patrol_policy::Secret;
+use patrol_policy::token::{self, Kind};
+use patrol_policy::types::{Actor, ActorRole, Audience, End, Id, RefusalReason, Timestamp};
+
+use super::call::{Call, Operation};
+use super::events::AuditEvent;
+use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, floor};
+use crate::store::{SessionRow, StoreError, TokenRow, UserRow};
+
+/// Whom a token or session lets in, as of now (R4).
+#[derive(Clone, Debug)]
+pub struct Identity {
+    names: Names,
+    /// The session, where one was presented.
+    pub session: Option<Id>,
+    /// When the token or session will end if it is not used again, and why.
+    pub ends: End,
+}
+
+/// The record that holds the names; shared with the store's cache, not copied.
+#[derive(Clone, Debug)]
+enum Names {
+    Token(Arc<TokenRow>),
+    Session(Arc<SessionRow>),
+}
+
+impl Identity {
+    /// The token, its owner with their roles at this moment, and the tenant.
+    #[must_use]
+    pub fn token(&self) -> &TokenRow {
+        match &self.names {
+            Names::Token(row) => row,
+            Names::Session(row) => &row.token,
+        }
+    }
+}
+
+/// A new session.
+#[derive(Debug)]
+pub struct SignIn {
+    /// Whose it is; `ends` says when the session ends if it is not used.
+    pub identity: Identity,
+    /// The session token, to be handed to the client and forgotten (R1).
+    pub secret: Secret,
+    /// When the session ends however much it is used.
+    pub expires: Timestamp,
+}
+
+impl Patrol {
+    /// Verifies a presented PAT for an audience; success is a use (R3, R4, R5, R12).
+    ///
+    /// # Errors
+    /// [`Error::Refused`] with the reason, which is for the audit trail and not for whoever presented it;
+    /// [`Error::Fault`] and [`Error::Outage`] where there is no verdict.
+    pub fn authenticate(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+        self.verify_token(presented, audience, origin)
+            .inspect_err(|error| {
+                self.note_refused(
+                    "verify_personal_access_token",
+                    Kind::Pat,
+                    presented,
+                    error,
+                    origin,
+                )
+            })
+    }
+
+    fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+        self.check_not_stalled()?;
+        let audience = self.known_audience(audience)?;
+        let (mut call, answer) =
+            self.policy
+                .authenticate(self.call(Operation::Authenticate), presented, audience);
+        let grant = call.settle(answer)?;
+        let now = call.now;
+        let allowed = (grant.token, grant.owner, grant.tenant);
+        let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
+        floor::check_token(presented, allowed, &seen.state, audience, now)?;
+        let (state, row) = (seen.state, Arc::clone(&seen.row));
+        if call.used {
+            // What is on disk is `row`; `state` has uses of this process that may not be.
+            let stored = row.state.token.last_used.unwrap_or(row.state.token.created);
+            let durable =
+                now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters.idle_after;
+            let address = origin.address.map(|address| address.to_string());
+            self.store
+                .record_use(state.token.id, now, address.as_deref(), durable)?;
+        }
+        Ok(Identity {
+            names: Names::Token(row),
+            session: None,
+            ends: grant.ends,
+        })
+    }
+
+    /// Verifies a presented PAT and opens a session with it (R3).
+    ///
+    /// # Errors
+    /// As [`Patrol::authenticate`].
+    pub fn open_session(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<SignIn, Error> {
+        const EVENT: &str = "login_with_personal_access_token";
+        let result = self.check_not_stalled().and_then(|()| {
+            let audience = self.known_audience(audience)?;
+            self.decide(
+                Operation::OpenSession,
+                |policy, call| policy.open_session(call, presented, audience),
+                |call, opened| {
+                    let now = call.now;
+                    let grant = opened.grant;
+                    let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
+                    let allowed = (grant.token, grant.owner, grant.tenant);
+                    floor::check_token(presented, allowed, &seen.state, audience, now)?;
+                    let row = Arc::clone(&seen.row);
+                    let used = call.used;
+                    let caller = token_caller(grant.token, origin);
+                    let event = AuditEvent::new(EVENT, now, &caller)
+                        .by_owner_of(&row)
+                        .session(opened.session);
+                    let transaction = call.transaction()?;
+                    if used {
+                        let address = origin.address.map(|address| address.to_string());
+                        transaction.put_use(grant.token, now, address.as_deref())?;
+                    }
+                    event.write(transaction)?;
+                    let names = Names::Token(row);
+                    let identity = Identity {
+                        names,
+                        session: Some(opened.session),
+                        ends: opened.ends,
+                    };
+                    Ok(SignIn {
+                        identity,
+                        secret: opened.secret,
+                        expires: opened.expires,
+                    })
+                },
+            )
+        });
+        result.inspect_err(|error| self.note_refused(EVENT, Kind::Pat, presented, error, origin))
+    }
+
+    /// Verifies a presented session for an audience. Not a use of its PAT (R5); roles are the owner's now (R4).
+    ///
+    /// # Errors
+    /// As [`Patrol::authenticate`].
+    pub fn check_session(
+        &self,
+        presented: &[u8],
+        audience: &str,
+        origin: &Origin,
+    ) -> Result<Identity, Error> {
+        self.verify_session(presented, audience)
+            .inspect_err(|error| self.note_refused("verify_session", Kind::Session, presented, error, origin))
+    }
+
+    fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
+        self.check_not_stalled()?;
+        let audience = self.known_audience(audience)?;
+        let (mut call, answer) =
+            self.policy
+                .check_session(self.call(Operation::CheckSession), presented, audience);
+        let grant = call.settle(answer)?;
+        let allowed = (grant.session, grant.token, grant.owner, grant.tenant);
+        let row = session_floor(&call, presented, allowed, Some(audience))?;
+        let row = row.ok_or_else(invented)?;
+        if call.used {
+            let session = &row.state.session;
+            let unused = call.now.saturating_sub(session.last_used);
+            let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters.session_idle;
+            self.store.record_session_use(session.id, call.now, durable)?;
+        }
+        Ok(Identity {
+            names: Names::Session(row),
+            session: Some(grant.session),
+            ends: grant.ends,
+        })
+    }
+
+    /// Ends a presented session.
+    ///
+    /// # Errors
+    /// As [`Patrol::authenticate`].
+    pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<(), Error> {
+        const EVENT: &str = "logout";
+        self.decide(
+            Operation::CloseSession,
+            |policy, call| policy.close_session(call, presented),
+            |call, closed| {
+                let allowed = (closed.session, closed.token, closed.owner, closed.tenant);
+                session_floor(call, presented, allowed, None)?;
+                let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
+                let caller = token_caller(closed.token, origin);
+                let event = AuditEvent::new(EVENT, call.now, &caller)
+                    .by_owner_of(&row)
+                    .session(closed.session);
+                Ok(event.write(call.transaction()?)?)
+            },
+        )
+        .inspect_err(|error| self.note_refused(EVENT, Kind::Session, presented, error, origin))
+    }
+
+    /// Decides a sign-in to the REST API with user name and password: refused where multi-factor authentication is
+    /// on, whoever asks (R11).
+    ///
+    /// # Errors
+    /// [`RefusalReason::PatRequired`] as a refusal, [`Error::WrongPassword`] for anything wrong with name, password
+    /// or account, and no verdict as elsewhere.
+    pub fn sign_in_with_password(
+        &self,
+        tenant: &str,
+        user: &str,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<UserRow, Error> {
+        let user = match self.find_account(tenant, user)? {
+            Account::Unknown { multi_factor: true } => Err(Error::from(crate::policy::Ending::Refused(
+                patrol_policy::types::Refusal {
+                    reason: RefusalReason::PatRequired,
+                    token: None,
+                },
+            ))),
+            Account::Unknown { multi_factor: false } => {
+                // The same work as for a real account, so that the time does not tell which names exist.
+                let _ = hash_password(password);
+                Err(Error::WrongPassword)
+            }
+            Account::Known(user, hash) => self.judge_password(*user, hash, password),
+        };
+        let caller = Caller {
+            actor: Actor {
+                role: ActorRole::User,
+                id: user.as_ref().map_or(Id::default(), |user| user.id),
+            },
+            name: None,
+            origin: origin.clone(),
+        };
+        let event = AuditEvent::new("login_with_password", self.now(), &caller);
+        match &user {
+            Ok(user) => {
+                let mut transaction = self.store.begin()?;
+                event.by_user(user).write(&mut *transaction)?;
+                transaction.commit()?;
+            }
+            Err(error) => self.note(error, true, event),
+        }
+        user
+    }
+
+    fn find_account(&self, tenant: &str, user: &str) -> Result<Account, Error> {
+        let read = self.store.read()?;
+        let Some(tenant) = read.tenant_by_name(tenant)? else {
+            return Ok(Account::Unknown { multi_factor: false });
+        };
+        match read.users_by_name(Some(tenant.id), user)?.pop() {
+            None => Ok(Account::Unknown {
+                multi_factor: tenant.multi_factor,
+            }),
+            Some(user) => {
+                let hash = read.password_hash(user.id)?;
+                Ok(Account::Known(Box::new(user), hash))
+            }
+        }
+    }
+
+    fn judge_password(
+        &self,
+        user: UserRow,
+        hash: Option<String>,
+        password: &Secret,
+    ) -> Result<UserRow, Error> {
+        let decision = self.look(|policy, call| policy.decide_password_sign_in(call, user.id));
+        match decision {
+            Ok(()) => {}
+            // What is wrong with the account is for those who know its password; that a PAT is needed is for all.
+            Err(Error::Refused(refusal)) if refusal.reason != RefusalReason::PatRequired => {
+                let _ = hash_password(password);
+                return Err(Error::WrongPassword);
+            }
+            Err(error) => return Err(error),
+        }
+        let hash = match hash {
+            Some(hash) => hash,
+            None => {
+                let _ = hash_password(password);
+                return Err(Error::WrongPassword);
+            }
+        };
+        let hash = PasswordHash::new(&hash)
+            .map_err(|_| StoreError::Corrupt("a password hash is not in PHC format".to_owned()))?;
+        Argon2::default()
+            .verify_password(password.expose(), &hash)
+            .map_err(|_| Error::WrongPassword)?;
+        Ok(user)
+    }
+
+    /// Verification must stop where uses cannot be written: R5 would no longer be exact after a restart.
+    fn check_not_stalled(&self) -> Result<(), Error> {
+        if self.stalled.load(Ordering::Relaxed) {
+            let seconds = STALLED.as_secs();
+            let message = format!("last uses could not be written for more than {seconds} s");
+            return Err(StoreError::Unavailable(message).into());
+        }
+        Ok(())
+    }
+
+    fn note_refused(
+        &self,
+        event: &'static str,
+        kind: Kind,
+        presented: &[u8],
+        error: &Error,
+        origin: &Origin,
+    ) {
+        let about = match error {
+            Error::Refused(refusal) => refusal.token,
+            _ => token::parse(kind, presented)
+                .ok()
+                .filter(|_| kind == Kind::Pat)
+                .map(|text| text.id()),
+        };
+        let caller = token_caller(about.unwrap_or_default(), origin);
+        let mut record = AuditEvent::new(event, self.now(), &caller);
+        // Names are for the reader of the trail; if the store is out, the event does without.
+        if let Some(read) = about.and_then(|id| self.store.token(id).ok().flatten()) {
+            record = record.by_owner_of(&read.row);
+        }
+        self.note(error, true, record);
+    }
+}
+
+enum Account {
+    Unknown { multi_factor: bool },
+    Known(Box<UserRow>, Option<String>),
+}
+
+/// Hashes a password with argon2id, in PHC format.
+pub(super) fn hash_password(password: &Secret) -> Result<String, Error> {
+    let hash = Argon2::default()
+        .hash_password(password.expose())
+        .map_err(|error| Error::Invalid(format!("the password cannot be used: {error}")))?;
+    Ok(hash.to_string())
+}
+
+fn session_floor(
+    call: &Call,
+    presented: &[u8],
+    allowed: (Id, Id, Id, Id),
+    audience: Option<Audience>,
+) -> Result<Option<Arc<SessionRow>>, Error> {
+    let seen = call.session.as_ref().ok_or_else(invented)?;
+    floor::check_session(presented, allowed, &seen.state, audience, call.now)?;
+    Ok(seen.row.clone())
+}
+
+fn invented() -> Error {
+    crate::policy::Fault::Contract(
+        "it allowed something that it did not look up or that is not there".to_owned(),
+    )
+    .into()
+}
+
+fn token_caller(token: Id, origin: &Origin) -> Caller {
+    Caller::token(token, origin.clone())
+}

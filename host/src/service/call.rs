@@ -1,0 +1,418 @@
+//! What a policy can reach during one call: the host's side of the contract, narrowed to the operation.
+//!
+//! A policy may read what it likes, since it decides about all of it. It may write only what the operation is for:
+//! a verification notes a use, a revocation of one token ends that token, and so on. Anything else is a breach: the
+//! call ends as a fault and its transaction is rolled back, so a policy cannot do one thing in the name of another.
+
+use std::sync::Arc;
+
+use patrol_policy::Host;
+use patrol_policy::types::{
+    Audience, Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret,
+    Scope, Session, SessionState, Timestamp, Token, TokenState,
+};
+
+use super::Error;
+use crate::policy::{Ending, Fault};
+use crate::store::{Read, Store, StoreError, TokenRow, Transaction};
+
+/// What a call is for, and so what it may write.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub(crate) enum Operation {
+    /// Reads only.
+    Look,
+    /// Notes a use of the presented token.
+    Authenticate,
+    /// Notes a use, and inserts a session of the presented token, ending others of it.
+    OpenSession,
+    /// Notes a use of the presented session.
+    CheckSession,
+    /// Ends the presented session.
+    CloseSession,
+    /// Inserts a token such as this.
+    Issue {
+        owner: Id,
+        expires: Timestamp,
+        audience: Audience,
+    },
+    /// Ends this token.
+    Revoke(Id),
+    /// Ends the live tokens of this owner.
+    RevokeAll(Id),
+    /// Replaces the secret of this token.
+    Rotate(Id),
+    /// Sets this scope's method to this.
+    ChangeMethod(Scope, String),
+    /// Ends, erases and forgets.
+    Sweep,
+}
+
+/// Where the records come from.
+enum Records {
+    /// The hot path: point reads from the store, nothing else opened yet.
+    Points,
+    /// A snapshot, opened when a policy asked for more than a point read.
+    Snapshot(Box<dyn Read>),
+    /// A transaction.
+    Transaction(Box<dyn Transaction>),
+}
+
+/// One call to the policy: the [`Host`] that it sees, and what the host learned from it.
+pub(crate) struct Call {
+    store: Arc<dyn Store>,
+    pub(crate) now: Timestamp,
+    parameters: Parameters,
+    operation: Operation,
+    records: Records,
+    /// The last token and session that were read, for the floor and for names.
+    pub(crate) token: Option<Seen<TokenState, TokenRow>>,
+    pub(crate) session: Option<SeenSession>,
+    /// The use that the policy wants noted.
+    pub(crate) used: bool,
+    failure: Option<StoreError>,
+    breach: Option<&'static str>,
+    /// Sessions that were listed as open, which may be ended by a new one.
+    listed: Vec<Id>,
+}
+
+/// A record with its names.
+pub(crate) struct Seen<S, R> {
+    pub(crate) state: S,
+    pub(crate) row: Arc<R>,
+}
+
+/// A session with its token's names, if they have been read.
+pub(crate) struct SeenSession {
+    pub(crate) state: SessionState,
+    pub(crate) row: Option<Arc<crate::store::SessionRow>>,
+}
+
+impl Call {
+    pub(crate) fn new(
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        parameters: Parameters,
+        operation: Operation,
+        transaction: Option<Box<dyn Transaction>>,
+    ) -> Self {
+        Self {
+            store: Arc::clone(store),
+            now,
+            parameters,
+            operation,
+            records: transaction.map_or(Records::Points, Records::Transaction),
+            token: None,
+            session: None,
+            used: false,
+            failure: None,
+            breach: None,
+            listed: Vec::new(),
+        }
+    }
+
+    /// What the call came to: a yes is a yes only if nothing went wrong on the host's side.
+    pub(crate) fn settle<T>(&mut self, answer: Result<T, Ending>) -> Result<T, Error> {
+        if let Some(breach) = self.breach {
+            return Err(Fault::Contract(breach.to_owned()).into());
+        }
+        if let Some(failure) = self.failure.take() {
+            return Err(failure.into());
+        }
+        Ok(answer?)
+    }
+
+    /// The transaction that the call ran in.
+    pub(crate) fn transaction(&mut self) -> Result<&mut dyn Transaction, Error> {
+        match &mut self.records {
+            Records::Transaction(transaction) => Ok(&mut **transaction),
+            _ => Err(StoreError::Unavailable("the call has no transaction".to_owned()).into()),
+        }
+    }
+
+    /// Makes what the call wrote durable.
+    pub(crate) fn commit(self) -> Result<(), Error> {
+        match self.records {
+            Records::Transaction(mut transaction) => {
+                transaction.put_clock_mark(self.now, false)?;
+                Ok(transaction.commit()?)
+            }
+            _ => Ok(()),
+        }
+    }
+
+    /// A consistent view, of the transaction if there is one.
+    pub(crate) fn read(&mut self) -> Result<&dyn Read, StoreError> {
+        if matches!(self.records, Records::Points) {
+            self.records = Records::Snapshot(self.store.read()?);
+        }
+        match &self.records {
+            Records::Snapshot(read) => Ok(&**read),
+            Records::Transaction(transaction) => Ok(&**transaction),
+            Records::Points => Err(StoreError::Unavailable("no view of the store".to_owned())),
+        }
+    }
+
+    /// The token with names, as this call saw it; read now if it did not.
+    pub(crate) fn seen_token(&mut self, id: Id) -> Result<Option<&Seen<TokenState, TokenRow>>, StoreError> {
+        if self.token.as_ref().is_none_or(|seen| seen.state.token.id != id) {
+            self.token = self.load_token(id)?;
+        }
+        Ok(self.token.as_ref())
+    }
+
+    fn load_token(&mut self, id: Id) -> Result<Option<Seen<TokenState, TokenRow>>, StoreError> {
+        if let Records::Transaction(transaction) = &self.records {
+            let Some(row) = transaction.token_row(id)? else {
+                return Ok(None);
+            };
+            let state = transaction.token_state(id)?.unwrap_or(row.state);
+            return Ok(Some(Seen {
+                state,
+                row: Arc::new(row),
+            }));
+        }
+        Ok(self.store.token(id)?.map(|read| Seen {
+            state: read.state,
+            row: read.row,
+        }))
+    }
+
+    fn load_session(&mut self, id: Id) -> Result<Option<SeenSession>, StoreError> {
+        if let Records::Transaction(transaction) = &self.records {
+            return Ok(transaction
+                .session_state(id)?
+                .map(|state| SeenSession { state, row: None }));
+        }
+        Ok(self.store.session(id)?.map(|read| SeenSession {
+            state: read.state,
+            row: Some(read.row),
+        }))
+    }
+
+    /// Remembers a failure of the store and tells the policy what it may know of it.
+    fn told<T>(&mut self, result: Result<T, StoreError>) -> Result<T, Outage> {
+        result.map_err(|error| {
+            let outage = error.outage();
+            self.failure.get_or_insert(error);
+            outage
+        })
+    }
+
+    fn ask<T>(&mut self, question: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, Outage> {
+        let answer = self.read().and_then(question);
+        self.told(answer)
+    }
+
+    /// A write that the operation is for.
+    fn write<T>(
+        &mut self,
+        permitted: bool,
+        change: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError>,
+    ) -> Result<T, Outage> {
+        let Records::Transaction(transaction) = &mut self.records else {
+            return self.breached("it wrote where it was only asked");
+        };
+        if !permitted {
+            return self.breached("it wrote something other than what it was asked for");
+        }
+        let result = change(&mut **transaction);
+        self.told(result)
+    }
+
+    fn breached<T>(&mut self, breach: &'static str) -> Result<T, Outage> {
+        self.breach.get_or_insert(breach);
+        Err(Outage::Unavailable)
+    }
+
+    fn has_seen(&self, token: Id) -> bool {
+        self.token
+            .as_ref()
+            .is_some_and(|seen| seen.state.token.id == token)
+    }
+}
+
+impl Host for Call {
+    fn now(&mut self) -> Timestamp {
+        self.now
+    }
+
+    fn parameters(&mut self) -> Parameters {
+        self.parameters
+    }
+
+    fn draw(&mut self, buffer: &mut [u8; 32]) {
+        // Without randomness there is no secret: whatever the policy makes of the zeroes is thrown away.
+        if getrandom::fill(buffer).is_err() {
+            buffer.fill(0);
+            self.failure.get_or_insert(StoreError::Unavailable(
+                "the machine has no randomness".to_owned(),
+            ));
+        }
+    }
+
+    fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
+        let loaded = self.load_token(id);
+        self.token = self.told(loaded)?;
+        Ok(self.token.as_ref().map(|seen| seen.state))
+    }
+
+    fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage> {
+        self.ask(|read| read.owner(id))
+    }
+
+    fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage> {
+        self.ask(|read| read.count_live_tokens(owner, rule))
+    }
+
+    fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage> {
+        self.ask(|read| read.live_name_exists(owner, name, rule))
+    }
+
+    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>, Outage> {
+        self.ask(|read| read.list_live_tokens(owner, rule))
+    }
+
+    fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage> {
+        let permitted = matches!(self.operation, Operation::Issue { owner, expires, audience }
+            if owner == token.owner && expires == token.expires && audience == token.audience)
+            && token.created == self.now
+            && token.ended.is_none();
+        // A token born under another epoch than its owner's would survive a change of method, or be dead at birth.
+        let owner = self.ask(|read| read.owner(token.owner))?;
+        let born_right = owner.is_some_and(|owner| {
+            owner.tenant == token.tenant
+                && owner.epoch == token.owner_epoch
+                && owner.tenant_epoch == token.tenant_epoch
+        });
+        self.write(permitted && born_right, |transaction| {
+            transaction.insert_token(token, name)
+        })
+    }
+
+    fn replace_secret(
+        &mut self,
+        id: Id,
+        generation: u32,
+        scheme: u8,
+        digest: Digest,
+        previous: Option<PreviousSecret>,
+    ) -> Result<(), Outage> {
+        let permitted = self.operation == Operation::Rotate(id);
+        self.write(permitted, |transaction| {
+            transaction.replace_secret(id, generation, scheme, digest, previous)
+        })
+    }
+
+    fn record_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage> {
+        let permitted = matches!(self.operation, Operation::Authenticate | Operation::OpenSession);
+        if !permitted || at != self.now || !self.has_seen(id) {
+            return self.breached("it noted a use that did not happen");
+        }
+        // Noted once the yes has passed the floor, not before.
+        self.used = true;
+        Ok(())
+    }
+
+    fn end_token(&mut self, id: Id, end: End) -> Result<(), Outage> {
+        let permitted = matches!(&self.operation, Operation::Revoke(token) if *token == id)
+            || self.operation == Operation::Sweep;
+        self.write(permitted, |transaction| transaction.end_token(id, end))
+    }
+
+    fn end_live_tokens(&mut self, owner: Id, rule: LiveRule, end: End) -> Result<u32, Outage> {
+        let permitted = self.operation == Operation::RevokeAll(owner);
+        self.write(permitted, |transaction| {
+            transaction.end_live_tokens(owner, rule, end)
+        })
+    }
+
+    fn get_session(&mut self, id: Id) -> Result<Option<SessionState>, Outage> {
+        let loaded = self.load_session(id);
+        self.session = self.told(loaded)?;
+        Ok(self.session.as_ref().map(|seen| seen.state))
+    }
+
+    fn insert_session(&mut self, session: &Session) -> Result<(), Outage> {
+        let permitted = self.operation == Operation::OpenSession && self.has_seen(session.token);
+        self.write(permitted, |transaction| transaction.insert_session(session))
+    }
+
+    fn record_session_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage> {
+        let seen = self
+            .session
+            .as_ref()
+            .is_some_and(|seen| seen.state.session.id == id);
+        if self.operation != Operation::CheckSession || at != self.now || !seen {
+            return self.breached("it noted a use that did not happen");
+        }
+        self.used = true;
+        Ok(())
+    }
+
+    fn end_session(&mut self, id: Id, end: End) -> Result<(), Outage> {
+        let permitted = match self.operation {
+            Operation::OpenSession => self.listed.contains(&id),
+            Operation::CloseSession => self
+                .session
+                .as_ref()
+                .is_some_and(|seen| seen.state.session.id == id),
+            _ => false,
+        };
+        self.write(permitted, |transaction| transaction.end_session(id, end))
+    }
+
+    fn list_open_sessions(&mut self, token: Id) -> Result<Vec<Session>, Outage> {
+        let sessions = self.ask(|read| read.list_open_sessions(token))?;
+        if self.has_seen(token) {
+            self.listed.extend(sessions.iter().map(|session| session.id));
+        }
+        Ok(sessions)
+    }
+
+    fn get_auth_method(&mut self, scope: Scope) -> Result<Option<String>, Outage> {
+        self.ask(|read| read.auth_method(scope))
+    }
+
+    fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<(), Outage> {
+        let permitted = matches!(&self.operation, Operation::ChangeMethod(asked, name)
+            if *asked == scope && name == method)
+            && at == self.now;
+        self.write(permitted, |transaction| {
+            transaction.set_auth_method(scope, method, at)
+        })
+    }
+
+    fn take_census(&mut self, scope: Scope, rule: LiveRule) -> Result<Census, Outage> {
+        self.ask(|read| read.census(scope, rule))
+    }
+
+    fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
+        self.ask(|read| read.list_lapsed_tokens(rule, limit))
+    }
+
+    fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
+        let permitted = self.operation == Operation::Sweep;
+        self.write(permitted, |transaction| {
+            transaction.erase_previous_secrets(until, limit)
+        })
+    }
+
+    fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32, Outage> {
+        let permitted = self.operation == Operation::Sweep;
+        self.write(permitted, |transaction| {
+            transaction.forget_tokens(ended_until, limit)
+        })
+    }
+
+    fn forget_sessions(
+        &mut self,
+        opened_until: Timestamp,
+        used_until: Timestamp,
+        limit: u32,
+    ) -> Result<u32, Outage> {
+        let permitted = self.operation == Operation::Sweep;
+        self.write(permitted, |transaction| {
+            transaction.forget_sessions(opened_until, used_until, limit)
+        })
+    }
+}

@@ -1,0 +1,180 @@
+//! What has to happen by itself while a server runs: uses and refusals are written every half second, and once a
+//! minute the policy sweeps (R6) and the clock's mark is raised.
+
+use std::fs::{File, OpenOptions, TryLockError};
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::Ordering;
+use std::sync::mpsc::{RecvTimeoutError, Sender, channel};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use patrol_policy::types::Swept;
+
+use super::call::Operation;
+use super::events::AuditEvent;
+use super::{Caller, Error, OpenError, Patrol, STALLED};
+
+/// Between two flushes; DESIGN asks for a second at most.
+const FLUSH_EVERY: Duration = Duration::from_millis(500);
+/// Between two sweeps.
+const SWEEP_EVERY: Duration = Duration::from_secs(60);
+/// Records of each kind in one round: short enough that other writers need not wait.
+const ROUND: u32 = 500;
+/// Rounds in one sweep of the server; the next one goes on.
+const ROUNDS: u32 = 40;
+
+/// The right to serve a data directory: one process at a time. Held until dropped.
+#[derive(Debug)]
+pub struct ServeLock {
+    _file: File,
+}
+
+impl ServeLock {
+    /// Takes it.
+    ///
+    /// # Errors
+    /// [`OpenError::InUse`] where another server has it, [`OpenError::Lock`] where the lock file cannot be made.
+    pub fn take(data: &Path) -> Result<Self, OpenError> {
+        let path = data.join("serve.lock");
+        let file = OpenOptions::new()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .mode(0o600)
+            .open(&path);
+        let file = file.map_err(|source| OpenError::Lock {
+            path: path.clone(),
+            source,
+        })?;
+        match file.try_lock() {
+            Ok(()) => Ok(Self { _file: file }),
+            Err(TryLockError::WouldBlock) => Err(OpenError::InUse(data.to_owned())),
+            Err(TryLockError::Error(source)) => Err(OpenError::Lock { path, source }),
+        }
+    }
+}
+
+/// The thread that keeps house; stops, after a last flush, when dropped.
+#[derive(Debug)]
+pub struct Housekeeping {
+    stop: Option<Sender<()>>,
+    thread: Option<JoinHandle<()>>,
+}
+
+impl Housekeeping {
+    /// Starts it.
+    ///
+    /// # Errors
+    /// Where the machine has no thread to give.
+    pub fn start(patrol: &Arc<Patrol>) -> std::io::Result<Self> {
+        let (stop, stopped) = channel();
+        let patrol = Arc::clone(patrol);
+        let thread = std::thread::Builder::new()
+            .name("housekeeping".to_owned())
+            .spawn(move || {
+                let mut swept = Instant::now();
+                loop {
+                    let ending = stopped.recv_timeout(FLUSH_EVERY) != Err(RecvTimeoutError::Timeout);
+                    patrol.flush_and_watch();
+                    if ending {
+                        return;
+                    }
+                    if swept.elapsed() >= SWEEP_EVERY {
+                        patrol.sweep_and_mark();
+                        swept = Instant::now();
+                    }
+                }
+            })?;
+        Ok(Self {
+            stop: Some(stop),
+            thread: Some(thread),
+        })
+    }
+}
+
+impl Drop for Housekeeping {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            // It only ends by itself or by a panic, which has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+}
+
+impl Patrol {
+    fn flush_and_watch(&self) {
+        if let Err(error) = self.flush() {
+            tracing::error!(%error, "last uses and refusals could not be written yet");
+        }
+        let stalled = self
+            .store
+            .oldest_unflushed()
+            .is_some_and(|since| since.elapsed() > STALLED);
+        if self.stalled.swap(stalled, Ordering::Relaxed) != stalled {
+            if stalled {
+                tracing::error!("last uses cannot be written: no verdicts until they can");
+            } else {
+                tracing::info!("last uses are written again");
+            }
+        }
+    }
+
+    fn sweep_and_mark(&self) {
+        match self.sweep() {
+            Ok(swept) if swept != Swept::default() => tracing::info!(?swept, "swept"),
+            Ok(_) => {}
+            Err(error) => tracing::error!(%error, "could not sweep"),
+        }
+        let marked = self.store.begin().and_then(|mut transaction| {
+            transaction.put_clock_mark(self.now(), false)?;
+            transaction.commit()
+        });
+        if let Err(error) = marked {
+            tracing::error!(%error, "could not raise the clock's mark");
+        }
+    }
+
+    /// Marks tokens that have lapsed as ended and erases their digests, deletes records whose retention is over and
+    /// sessions that have ended (R6), in short rounds.
+    ///
+    /// # Errors
+    /// A fault of the policy or an outage of the store; the rounds before it stand.
+    pub fn sweep(&self) -> Result<Swept, Error> {
+        let mut total = Swept::default();
+        for _ in 0..ROUNDS {
+            let swept = self.sweep_round()?;
+            total.ended = total.ended.saturating_add(swept.ended);
+            total.secrets = total.secrets.saturating_add(swept.secrets);
+            total.forgotten = total.forgotten.saturating_add(swept.forgotten);
+            total.sessions = total.sessions.saturating_add(swept.sessions);
+            total.more = swept.more;
+            if !swept.more {
+                break;
+            }
+        }
+        Ok(total)
+    }
+
+    fn sweep_round(&self) -> Result<Swept, Error> {
+        self.decide(
+            Operation::Sweep,
+            |policy, call| policy.sweep(call, ROUND),
+            |call, swept| {
+                if swept.ended > 0 || swept.forgotten > 0 {
+                    let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())
+                        .detail("ended", swept.ended)
+                        .detail("forgotten", swept.forgotten);
+                    event.write(call.transaction()?)?;
+                }
+                Ok(swept)
+            },
+        )
+        .inspect_err(|error| {
+            let event = AuditEvent::new("sweep_personal_access_tokens", self.now(), &Caller::system());
+            self.note(error, false, event);
+        })
+    }
+}

@@ -1,0 +1,315 @@
+//! What Patrol does, one method for each thing that a caller can want.
+//!
+//! [`Patrol`] is a data directory with a policy. Each method asks the policy, checks its yes against the
+//! floor, writes the audit event in the same transaction as what it records, and commits.
+//! Command line, HTTP and library callers all stand on the same methods.
+//!
+//! Verification ([`Patrol::authenticate`], [`Patrol::check_session`]) is the hot path and runs in no transaction: it
+//! reads the token through the store's coherent cache, and notes the use in memory. R5 stays exact all the same:
+//!
+//! * whoever reads through this process sees noted uses merged in;
+//! * another process, and this one after a crash, sees what is on disk, which is behind by the second between two
+//!   flushes. A use that decides whether the token idles out soon ([`WRITE_THROUGH`]) is therefore on disk before
+//!   it is answered;
+//! * if uses cannot be written for [`STALLED`], there are no more verdicts until they can.
+
+mod access;
+mod call;
+mod directory;
+mod error;
+mod events;
+mod floor;
+mod housekeeping;
+mod review;
+mod tokens;
+
+use std::collections::HashMap;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, PoisonError, RwLock};
+
+use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, Timestamp};
+
+use crate::config::{Config, check_audience};
+use crate::policy::{Answer, Options, Policy};
+use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::{AuditHead, Store, StoreError};
+use crate::time::{Clock, SystemClock};
+use call::{Call, Operation};
+use events::{AuditEvent, Journal};
+
+pub use access::{Identity, SignIn};
+pub use directory::{NewAccount, UserRef};
+pub use error::{Error, OpenError, explain};
+pub use events::{Caller, Origin, Outcome};
+pub use housekeeping::{Housekeeping, ServeLock};
+pub use review::{AuditReport, ReviewedToken};
+pub use tokens::{MethodEffect, NewToken, OwnedToken};
+
+/// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.
+pub const WRITE_THROUGH: Duration = MINUTE;
+
+/// If uses wait for longer than this to be written, verification fails as an outage.
+pub const STALLED: std::time::Duration = std::time::Duration::from_secs(30);
+
+/// The number that stands for an audience which no token was ever created for; see [`Patrol::authenticate`].
+const NO_AUDIENCE: Audience = 0;
+
+/// How a data directory is opened.
+#[derive(Clone)]
+pub struct Settings {
+    /// Where the data is.
+    pub data: PathBuf,
+    /// The configuration.
+    pub config: Config,
+    /// Whether to make the data directory if it is not there.
+    pub create: bool,
+    /// Whether to check the integrity of the database, which reads all of it.
+    pub check: bool,
+    /// The policy component; `None`: the one built in.
+    pub component: Option<Arc<[u8]>>,
+    /// The clock.
+    pub clock: Arc<dyn Clock>,
+}
+
+impl Settings {
+    /// The defaults, for a data directory.
+    #[must_use]
+    pub fn new(data: &Path) -> Self {
+        Self {
+            data: data.to_owned(),
+            config: Config::default(),
+            create: true,
+            check: false,
+            component: None,
+            clock: Arc::new(SystemClock::default()),
+        }
+    }
+}
+
+/// A data directory with a policy: everything that Patrol can do. Shared by all threads; further processes may work
+/// on the same directory at the same time.
+pub struct Patrol {
+    data: PathBuf,
+    config: Config,
+    parameters: Parameters,
+    policy: Policy<Call>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    audiences: RwLock<HashMap<String, Audience>>,
+    journal: Journal,
+    stalled: AtomicBool,
+}
+
+/// What there is to know about the active policy.
+#[derive(Clone, Debug)]
+pub struct PolicyInfo {
+    /// What it says of itself.
+    pub description: Description,
+    /// SHA-256 of the component.
+    pub digest: [u8; 32],
+    /// The component's size in bytes.
+    pub size: usize,
+    /// The interfaces that it imports.
+    pub imports: Vec<String>,
+    /// The interfaces that it exports.
+    pub exports: Vec<String>,
+}
+
+impl Patrol {
+    /// Opens a data directory.
+    ///
+    /// # Errors
+    /// [`OpenError`] says what is wrong and what to do.
+    pub fn open(settings: Settings) -> Result<Self, OpenError> {
+        let options = OpenOptions {
+            create: settings.create,
+            check: settings.check,
+            ..OpenOptions::default()
+        };
+        let store = SqliteStore::open(&settings.data, &options)?;
+        let policy_config = &settings.config.policy;
+        let options = Options {
+            isolation: policy_config.isolation(),
+            deadline: std::time::Duration::from_millis(policy_config.deadline.0),
+            cache_dir: Some(settings.data.join("compiled")),
+            ..Options::default()
+        };
+        let policy = match &settings.component {
+            Some(component) => Policy::load(component, &options)?,
+            None => Policy::load(Policy::<Call>::embedded(), &options)?,
+        };
+        settings.clock.observe(store.read()?.clock_mark()?);
+        Ok(Self {
+            data: settings.data,
+            parameters: policy_config.parameters(),
+            config: settings.config,
+            policy,
+            store: Arc::new(store),
+            clock: settings.clock,
+            audiences: RwLock::new(HashMap::new()),
+            journal: Journal::default(),
+            stalled: AtomicBool::new(false),
+        })
+    }
+
+    /// The data directory.
+    #[must_use]
+    pub fn data(&self) -> &Path {
+        &self.data
+    }
+
+    /// The configuration.
+    #[must_use]
+    pub const fn config(&self) -> &Config {
+        &self.config
+    }
+
+    /// Now, by the clock that the policy sees.
+    #[must_use]
+    pub fn now(&self) -> Timestamp {
+        self.clock.now()
+    }
+
+    /// How far the machine's clock lies behind the highest time ever seen, ms; 0 is normal.
+    #[must_use]
+    pub fn clock_lag(&self) -> Duration {
+        self.clock.lag()
+    }
+
+    /// The store, for what only reads.
+    #[must_use]
+    pub fn store(&self) -> &dyn Store {
+        &*self.store
+    }
+
+    /// What there is to know about the active policy.
+    ///
+    /// # Errors
+    /// A fault of the policy.
+    pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
+        let description = self.look(|policy, call| policy.describe(call))?;
+        Ok(PolicyInfo {
+            description,
+            digest: self.policy.digest(),
+            size: self.policy.size(),
+            imports: self.policy.imports().to_vec(),
+            exports: self.policy.exports().to_vec(),
+        })
+    }
+
+    /// Writes everything that waits to be written: uses and refusals.
+    ///
+    /// # Errors
+    /// An outage of the store; nothing is lost then.
+    pub fn flush(&self) -> Result<(), Error> {
+        self.store.flush()?;
+        Ok(self.journal.flush(self.now(), || self.store.begin())?)
+    }
+
+    /// The end of the audit chain, to be kept somewhere else.
+    ///
+    /// # Errors
+    /// An outage of the store.
+    pub fn audit_head(&self) -> Result<AuditHead, Error> {
+        Ok(self.store.read()?.audit_head()?)
+    }
+
+    /// Repairs a clock that once ran ahead: time may go back to the machine's from the next start on.
+    ///
+    /// # Errors
+    /// An outage of the store.
+    pub fn reset_clock(&self, caller: &Caller, to: Timestamp) -> Result<(), Error> {
+        let mut transaction = self.store.begin()?;
+        let event = AuditEvent::new("reset_clock", self.now(), caller).detail("to", crate::time::rfc3339(to));
+        event.write(&mut *transaction)?;
+        transaction.put_clock_mark(to, true)?;
+        Ok(transaction.commit()?)
+    }
+
+    fn call(&self, operation: Operation) -> Call {
+        Call::new(&self.store, self.now(), self.parameters, operation, None)
+    }
+
+    /// Asks the policy something that changes nothing.
+    fn look<T>(&self, ask: impl FnOnce(&Policy<Call>, Call) -> Answer<Call, T>) -> Result<T, Error> {
+        let (mut call, answer) = ask(&self.policy, self.call(Operation::Look));
+        call.settle(answer)
+    }
+
+    /// Asks the policy for something that changes records. `conclude` sees a yes before it is committed, checks it,
+    /// and writes the audit event.
+    fn decide<Y, T>(
+        &self,
+        operation: Operation,
+        ask: impl FnOnce(&Policy<Call>, Call) -> Answer<Call, Y>,
+        conclude: impl FnOnce(&mut Call, Y) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let transaction = self.store.begin()?;
+        // The time is taken with the lock held, so that what is written is in the order of time.
+        let call = Call::new(
+            &self.store,
+            self.now(),
+            self.parameters,
+            operation,
+            Some(transaction),
+        );
+        let (mut call, answer) = ask(&self.policy, call);
+        let yes = call.settle(answer)?;
+        let value = conclude(&mut call, yes)?;
+        call.commit()?;
+        Ok(value)
+    }
+
+    /// Notes that something was asked for in vain.
+    fn note(&self, error: &Error, unauthorized: bool, event: AuditEvent) {
+        self.journal.push(event.failed(error, unauthorized));
+        match error {
+            Error::Fault(fault) => tracing::error!(kind = fault.kind(), %fault, "the policy failed"),
+            Error::Outage(outage) => tracing::error!(%outage, "the store failed"),
+            refused => tracing::debug!(%refused, "refused"),
+        }
+    }
+
+    /// The number of an audience that tokens were created for.
+    fn known_audience(&self, name: &str) -> Result<Audience, StoreError> {
+        if let Some(number) = self
+            .audiences
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .get(name)
+        {
+            return Ok(*number);
+        }
+        let Some(number) = self.store.read()?.audience(name)? else {
+            return Ok(NO_AUDIENCE);
+        };
+        self.audiences
+            .write()
+            .unwrap_or_else(PoisonError::into_inner)
+            .insert(name.to_owned(), number);
+        Ok(number)
+    }
+
+    /// The number of an audience, made if it is new.
+    fn intern_audience(&self, name: &str) -> Result<Audience, Error> {
+        check_audience(name)
+            .map_err(|why| Error::Invalid(format!("\"{name}\" cannot be an audience: {why}")))?;
+        let known = self.known_audience(name)?;
+        if known != NO_AUDIENCE {
+            return Ok(known);
+        }
+        let mut transaction = self.store.begin()?;
+        let number = transaction.intern_audience(name)?;
+        transaction.commit()?;
+        Ok(number)
+    }
+}
+
+impl Drop for Patrol {
+    fn drop(&mut self) {
+        if let Err(error) = self.flush() {
+            tracing::error!(%error, "last uses and refusals could not be written");
+        }
+    }
+}

@@ -1,0 +1,113 @@
+//! What administrators review: all tokens with when and why they end (R13), and the audit trail.
+
+use patrol_policy::types::{Id, Outlook};
+
+use super::{Error, Patrol};
+use crate::store::sqlite::{AuditVerdict, verify_audit};
+use crate::store::{AuditEntry, AuditFilter, TokenFilter, TokenRow};
+
+/// A token, ended or not, with its outlook.
+#[derive(Clone, Debug)]
+pub struct ReviewedToken {
+    /// The token, with names.
+    pub row: TokenRow,
+    /// Whether it lives, and when and why it ended or will end.
+    pub outlook: Outlook,
+}
+
+/// What a verification of the audit trail found; see [`Patrol::verify_audit`].
+pub type AuditReport = AuditVerdict;
+
+impl Patrol {
+    /// Tokens of everyone, ended ones included until they are forgotten (R6, R13), a page at a time in the order of
+    /// their identifiers.
+    ///
+    /// # Errors
+    /// A fault of the policy, or an outage.
+    pub fn review(&self, filter: &TokenFilter) -> Result<Vec<ReviewedToken>, Error> {
+        let rows = self.store.read()?.token_rows(filter)?;
+        let states: Vec<_> = rows.iter().map(|row| row.state).collect();
+        let outlooks = self.look(|policy, call| policy.foresee(call, &states))?;
+        Ok(rows
+            .into_iter()
+            .zip(outlooks)
+            .map(|(row, outlook)| ReviewedToken { row, outlook })
+            .collect())
+    }
+
+    /// Calls `each` for every token that the filter lets through, page by page, until it says no. The filter's own
+    /// cursor is where it starts.
+    ///
+    /// # Errors
+    /// As [`Patrol::review`].
+    pub fn review_all(
+        &self,
+        mut filter: TokenFilter,
+        mut each: impl FnMut(ReviewedToken) -> bool,
+    ) -> Result<(), Error> {
+        filter.limit = filter.limit.clamp(1, 1_000);
+        loop {
+            let page = self.review(&filter)?;
+            let full = u32::try_from(page.len()).is_ok_and(|count| count >= filter.limit);
+            filter.after = page.last().map(|token| token.row.state.token.id);
+            for token in page {
+                if !each(token) {
+                    return Ok(());
+                }
+            }
+            if !full {
+                return Ok(());
+            }
+        }
+    }
+
+    /// What a change of authentication method of this scope would revoke, for [`Patrol::review_all`] (R9).
+    #[must_use]
+    pub fn live_in(&self, scope: patrol_policy::types::Scope) -> TokenFilter {
+        let (tenant, owner) = match scope {
+            patrol_policy::types::Scope::Tenant(id) => (Some(id), None),
+            patrol_policy::types::Scope::Owner(id) => (None, Some(id)),
+        };
+        TokenFilter {
+            owner,
+            tenant,
+            live: Some(self.live_rule(self.now())),
+            after: None,
+            limit: 1_000,
+        }
+    }
+
+    /// One token, ended or not, with its outlook.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], a fault of the policy, or an outage.
+    pub fn show_token(&self, id: Id) -> Result<ReviewedToken, Error> {
+        let row = self.store.read()?.token_row(id)?;
+        let row = row.ok_or_else(|| Error::NotFound {
+            what: "token",
+            name: id.to_string(),
+        })?;
+        let outlook = self
+            .look(|policy, call| policy.foresee(call, &[row.state]))?
+            .pop();
+        let outlook =
+            outlook.ok_or_else(|| crate::policy::Fault::Contract("it foresaw nothing".to_owned()))?;
+        Ok(ReviewedToken { row, outlook })
+    }
+
+    /// Calls `each` for every audit entry that the filter lets through, in order, until it says no.
+    ///
+    /// # Errors
+    /// An outage.
+    pub fn audit(&self, filter: &AuditFilter, mut each: impl FnMut(AuditEntry) -> bool) -> Result<(), Error> {
+        Ok(self.store.read()?.audit(filter, &mut each)?)
+    }
+
+    /// Verifies the whole audit chain: an event that was removed, altered or moved is found.
+    ///
+    /// # Errors
+    /// An outage.
+    pub fn verify_audit(&self) -> Result<AuditReport, Error> {
+        Ok(verify_audit(&*self.store.read()?)?)
+    }
+}

@@ -1,0 +1,339 @@
+//! A token's life: creation, rotation, revocation, and the end of all when the authentication method changes.
+
+use patrol_policy::Secret;
+use patrol_policy::types::{
+    ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, MethodPreview, Scope, Timestamp, Token,
+};
+
+use super::call::{Call, Operation};
+use super::directory::normalize;
+use super::events::AuditEvent;
+use super::{Caller, Error, Patrol};
+use crate::policy::Fault;
+use crate::store::TokenRow;
+
+/// A token that was just created or rotated, with its secret: the only time that it is seen (R1).
+#[derive(Debug)]
+pub struct NewToken {
+    /// The token, with names.
+    pub row: TokenRow,
+    /// The secret, to be shown once.
+    pub secret: Secret,
+    /// When it will end if it is never used.
+    pub ends: End,
+}
+
+/// A live token in its owner's list (R6).
+#[derive(Clone, Debug)]
+pub struct OwnedToken {
+    /// The token, with names.
+    pub row: TokenRow,
+    /// When it will end if it is not used again, and why.
+    pub ends: End,
+}
+
+/// What a change of authentication method did or would do (R9).
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct MethodEffect {
+    /// False where the method was set already: then nothing happens.
+    pub changes: bool,
+    /// The method before.
+    pub from: String,
+    /// Live tokens that would go; a preview's only, since the change itself does not count them.
+    pub tokens: Option<u64>,
+    /// Their owners; a preview's only.
+    pub owners: Option<u64>,
+}
+
+impl Patrol {
+    /// Creates a token (R1, R2, R7, R13). The audience is made where it is new (R12).
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `issue`; [`Error::Invalid`] for an audience that cannot be one.
+    pub fn issue(
+        &self,
+        caller: &Caller,
+        owner: Id,
+        name: &str,
+        expires: Timestamp,
+        audience: &str,
+    ) -> Result<NewToken, Error> {
+        const EVENT: &str = "create_personal_access_token";
+        let audience = self.intern_audience(audience)?;
+        let request = IssueRequest {
+            owner,
+            name: normalize(name),
+            expires,
+            audience,
+        };
+        self.decide(
+            Operation::Issue {
+                owner,
+                expires,
+                audience,
+            },
+            |policy, call| policy.issue(call, &request, caller.actor),
+            |call, issued| self.conclude_secret(call, issued, EVENT, caller),
+        )
+        .inspect_err(|error| {
+            let event = AuditEvent::new(EVENT, self.now(), caller).detail("name", request.name.as_str());
+            self.note(error, false, self.about_user(event, owner));
+        })
+    }
+
+    /// Gives a token a new secret; the old one works for `overlap` more, in ms.
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `rotate`.
+    pub fn rotate(&self, caller: &Caller, token: Id, overlap: Duration) -> Result<NewToken, Error> {
+        const EVENT: &str = "rotate_personal_access_token";
+        self.decide(
+            Operation::Rotate(token),
+            |policy, call| policy.rotate(call, token, overlap, caller.actor),
+            |call, issued| self.conclude_secret(call, issued, EVENT, caller),
+        )
+        .inspect_err(|error| self.note_token(error, EVENT, token, caller))
+    }
+
+    fn conclude_secret(
+        &self,
+        call: &mut Call,
+        issued: Issued,
+        event: &'static str,
+        caller: &Caller,
+    ) -> Result<NewToken, Error> {
+        // Read back what was stored: the answer must not promise anything else.
+        call.token = None;
+        let seen = call.seen_token(issued.token.id)?;
+        let row = seen.map(|seen| TokenRow::clone(&seen.row)).filter(|row| {
+            // The previous secret is the store's affair; all else must be as the policy says.
+            Token {
+                previous: None,
+                last_used: None,
+                ..row.state.token
+            } == Token {
+                previous: None,
+                last_used: None,
+                ..issued.token
+            }
+        });
+        let row =
+            row.ok_or_else(|| Fault::Contract("it answered with a token that it did not store".to_owned()))?;
+        let event = AuditEvent::new(event, call.now, caller)
+            .token(&row)
+            .detail("audience", row.audience.as_str());
+        event.write(call.transaction()?)?;
+        Ok(NewToken {
+            row,
+            secret: issued.secret,
+            ends: issued.ends,
+        })
+    }
+
+    /// Revokes a token, and with it its sessions, from the moment that this returns (R8).
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `revoke`.
+    pub fn revoke(&self, caller: &Caller, token: Id) -> Result<TokenRow, Error> {
+        const EVENT: &str = "revoke_personal_access_token";
+        self.decide(
+            Operation::Revoke(token),
+            |policy, call| policy.revoke(call, token, caller.actor),
+            |call, _before| {
+                call.token = None;
+                let seen = call.seen_token(token)?;
+                let row = seen
+                    .map(|seen| TokenRow::clone(&seen.row))
+                    .filter(|row| row.state.token.ended.is_some());
+                let row = row.ok_or_else(|| {
+                    Fault::Contract("it said that it revoked a token that lives".to_owned())
+                })?;
+                AuditEvent::new(EVENT, call.now, caller)
+                    .token(&row)
+                    .write(call.transaction()?)?;
+                Ok(row)
+            },
+        )
+        .inspect_err(|error| self.note_token(error, EVENT, token, caller))
+    }
+
+    /// Revokes all live tokens of a user; says how many (R8).
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `revoke-all`.
+    pub fn revoke_all(&self, caller: &Caller, owner: Id) -> Result<u32, Error> {
+        const EVENT: &str = "batch_revoke_personal_access_token";
+        self.decide(
+            Operation::RevokeAll(owner),
+            |policy, call| policy.revoke_all(call, owner, caller.actor),
+            |call, count| {
+                let rule = self.live_rule(call.now);
+                if call.read()?.count_live_tokens(owner, rule)? > 0 {
+                    return Err(
+                        Fault::Contract("it said that it revoked tokens that live".to_owned()).into(),
+                    );
+                }
+                let mut event = AuditEvent::new(EVENT, call.now, caller).detail("count", count);
+                if let Some(user) = call.read()?.user(owner)? {
+                    event = event.pats_of(&user);
+                }
+                event.write(call.transaction()?)?;
+                Ok(count)
+            },
+        )
+        .inspect_err(|error| {
+            let event = AuditEvent::new(EVENT, self.now(), caller);
+            self.note(error, false, self.about_user(event, owner));
+        })
+    }
+
+    /// What counts as live now, by the configured idle period.
+    pub(super) const fn live_rule(&self, now: Timestamp) -> LiveRule {
+        LiveRule {
+            now,
+            idle_since: now.saturating_sub(self.parameters.idle_after),
+        }
+    }
+
+    /// An owner's live tokens, oldest first: ended ones are gone from this list (R6).
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `list-tokens`.
+    pub fn list_tokens(&self, caller: &Caller, owner: Id) -> Result<Vec<OwnedToken>, Error> {
+        let (mut call, answer) = self
+            .policy
+            .list_tokens(self.call(Operation::Look), owner, caller.actor);
+        let listed = call.settle(answer)?;
+        let read = call.read()?;
+        let mut tokens = Vec::with_capacity(listed.len());
+        for one in listed {
+            // A policy may leave tokens out, but not add any of somebody else's.
+            let row = read
+                .token_row(one.token.id)?
+                .filter(|row| row.state.token.owner == owner);
+            let row =
+                row.ok_or_else(|| Fault::Contract("it listed a token that is not the owner's".to_owned()))?;
+            tokens.push(OwnedToken { row, ends: one.ends });
+        }
+        Ok(tokens)
+    }
+
+    /// Changes the authentication method of a tenant or a user, which ends all its tokens at once, however many
+    /// (R9). A user's method of their own stands until it is changed again.
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them; [`Error::Invalid`] for a text that cannot be a method's name.
+    pub fn change_auth_method(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+        method: &str,
+    ) -> Result<MethodEffect, Error> {
+        const EVENT: &str = "batch_revoke_personal_access_token";
+        check_method(method)?;
+        self.decide(
+            Operation::ChangeMethod(scope, method.to_owned()),
+            |policy, call| policy.change_auth_method(call, scope, method, caller.actor),
+            |call, change| {
+                let now = call.now;
+                let set = call.read()?.auth_method(scope)?;
+                if set.as_deref() != Some(method) {
+                    return Err(
+                        Fault::Contract("it said that it set a method that is not set".to_owned()).into(),
+                    );
+                }
+                if change.changes {
+                    let event = AuditEvent::new(EVENT, now, caller)
+                        .detail("authMethodBefore", change.from.as_str())
+                        .detail("authMethod", method);
+                    let event = about_scope(call, event, scope)?;
+                    event.write(call.transaction()?)?;
+                }
+                Ok(MethodEffect {
+                    changes: change.changes,
+                    from: change.from,
+                    tokens: None,
+                    owners: None,
+                })
+            },
+        )
+        .inspect_err(|error| {
+            let event = AuditEvent::new(EVENT, self.now(), caller).detail("authMethod", method);
+            let event = match scope {
+                Scope::Owner(user) => self.about_user(event, user),
+                Scope::Tenant(tenant) => event.detail("tenantId", tenant.to_string()),
+            };
+            self.note(error, false, event);
+        })
+    }
+
+    /// What [`Patrol::change_auth_method`] would do; does nothing (R9). [`Patrol::review`] with
+    /// [`TokenFilter::live`](crate::store::TokenFilter::live) lists the tokens.
+    ///
+    /// # Errors
+    /// As [`Patrol::change_auth_method`].
+    pub fn preview_auth_method(
+        &self,
+        caller: &Caller,
+        scope: Scope,
+        method: &str,
+    ) -> Result<MethodEffect, Error> {
+        check_method(method)?;
+        let MethodPreview {
+            change,
+            tokens,
+            owners,
+        } = self.look(|policy, call| policy.preview_auth_method(call, scope, method, caller.actor))?;
+        Ok(MethodEffect {
+            changes: change.changes,
+            from: change.from,
+            tokens: Some(tokens),
+            owners: Some(owners),
+        })
+    }
+
+    fn note_token(&self, error: &Error, event: &'static str, token: Id, caller: &Caller) {
+        let mut record = AuditEvent::new(event, self.now(), caller);
+        record = match self.store.token(token) {
+            Ok(Some(read)) => record.token(&read.row),
+            _ => record.detail("tokenId", token.to_string()),
+        };
+        self.note(error, caller.actor.role == ActorRole::Token, record);
+    }
+
+    fn about_user(&self, event: AuditEvent, user: Id) -> AuditEvent {
+        // A name is for the reader of the trail; if the store is out, the event does with the identifier.
+        match self.store.read().and_then(|read| read.user(user)) {
+            Ok(Some(user)) => event.pats_of(&user),
+            _ => event.detail("userId", user.to_string()),
+        }
+    }
+}
+
+fn about_scope(call: &mut Call, event: AuditEvent, scope: Scope) -> Result<AuditEvent, Error> {
+    let read = call.read()?;
+    Ok(match scope {
+        // Where the whole tenant is meant, `patUserId` is absent.
+        Scope::Tenant(id) => match read.tenant(id)? {
+            Some(tenant) => event.tenant(tenant.id, &tenant.name),
+            None => event,
+        },
+        Scope::Owner(id) => match read.user(id)? {
+            Some(user) => event.pats_of(&user),
+            None => event,
+        },
+    })
+}
+
+/// Whether a text can be the name of an authentication method.
+pub(super) fn check_method(method: &str) -> Result<(), Error> {
+    let fits = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || "._:-".contains(c);
+    if (1..=64).contains(&method.len()) && method.chars().all(fits) {
+        Ok(())
+    } else {
+        Err(Error::Invalid(format!(
+            "\"{}\" cannot be an authentication method: use 1 to 64 of a-z 0-9 . _ : - as in password, saml or oidc:corp",
+            method.escape_debug()
+        )))
+    }
+}

@@ -1,0 +1,186 @@
+//! The queries that are more than a line, and the proof that none of them looks at more tokens than it must.
+
+use super::columns::{live, owner_columns, session_columns, token_columns, token_row_columns, token_tables};
+
+pub(super) const TOKEN_STATE: &str = concat!(
+    "SELECT ",
+    token_columns!(),
+    " FROM ",
+    token_tables!(),
+    " WHERE k.id = ?1"
+);
+
+pub(super) const TOKEN_ROW: &str = concat!(
+    "SELECT ",
+    token_row_columns!(),
+    " FROM ",
+    token_tables!(),
+    " JOIN audience a ON a.id = k.audience WHERE k.id = ?1"
+);
+
+/// The beginning of a list of tokens; conditions, order and limit follow.
+pub(super) const TOKEN_ROWS: &str = concat!(
+    "SELECT ",
+    token_row_columns!(),
+    " FROM ",
+    token_tables!(),
+    " JOIN audience a ON a.id = k.audience WHERE k.id > :after"
+);
+
+/// One more condition for it.
+pub(super) const AND_LIVE: &str = concat!(" AND ", live!());
+
+pub(super) const SESSION_STATE: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", ",
+    token_columns!(),
+    " FROM session s JOIN token k ON k.id = s.token JOIN user u ON u.key = k.owner \
+     JOIN tenant t ON t.key = u.tenant WHERE s.id = ?1"
+);
+
+pub(super) const SESSION_ROW: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    ", ",
+    token_row_columns!(),
+    " FROM session s JOIN token k ON k.id = s.token JOIN user u ON u.key = k.owner \
+     JOIN tenant t ON t.key = u.tenant JOIN audience a ON a.id = k.audience WHERE s.id = ?1"
+);
+
+pub(super) const OWNER: &str = concat!(
+    "SELECT ",
+    owner_columns!(),
+    " FROM user u JOIN tenant t ON t.key = u.tenant WHERE u.id = ?1"
+);
+
+pub(super) const COUNT_LIVE: &str = concat!(
+    "SELECT count(*) FROM ",
+    token_tables!(),
+    " WHERE u.id = :owner AND ",
+    live!()
+);
+
+pub(super) const LIVE_NAME: &str = concat!(
+    "SELECT EXISTS (SELECT 1 FROM ",
+    token_tables!(),
+    " WHERE u.id = :owner AND k.name = :name AND ",
+    live!(),
+    ")"
+);
+
+pub(super) const LIST_LIVE: &str = concat!(
+    "SELECT ",
+    token_columns!(),
+    ", k.name FROM ",
+    token_tables!(),
+    " WHERE u.id = :owner AND ",
+    live!(),
+    " ORDER BY k.created, k.id"
+);
+
+pub(super) const OPEN_SESSIONS: &str = concat!(
+    "SELECT ",
+    session_columns!(),
+    " FROM session s WHERE s.token = ?1 AND s.ended_at IS NULL ORDER BY s.opened, s.id"
+);
+
+pub(super) const CENSUS_TENANT: &str = concat!(
+    "SELECT count(*), count(DISTINCT k.owner) FROM ",
+    token_tables!(),
+    " WHERE t.id = :scope AND ",
+    live!()
+);
+
+pub(super) const CENSUS_OWNER: &str = concat!(
+    "SELECT count(*), count(DISTINCT k.owner) FROM ",
+    token_tables!(),
+    " WHERE u.id = :scope AND ",
+    live!()
+);
+
+/// Each way to lapse is found by an index and gives at most `:limit`, so live tokens are hardly looked at. See
+/// `schema.rs` for the index by which the first looks, and for why a smaller sum of epochs is an outdated one. Where
+/// more have lapsed than the limit lets through, which of them come first is of no account: the next round finds
+/// the others.
+pub(super) const LAPSED: &str = concat!(
+    "WITH lapsed (id) AS (
+         SELECT * FROM (SELECT k.id FROM token k
+             WHERE k.ended_at IS NULL
+             AND min(k.expires, coalesce(k.last_used, k.created) + 1296000000)
+                 <= max(:now, :idle_since + 1296000000)
+             AND (k.expires <= :now OR (coalesce(k.last_used, k.created) <= :idle_since
+                 AND coalesce(unwritten_token_use(k.id), 0) <= :idle_since))
+             LIMIT :limit)
+         UNION
+         SELECT * FROM (SELECT k.id FROM user u CROSS JOIN tenant t ON t.key = u.tenant
+             CROSS JOIN token k ON k.owner = u.key
+             WHERE k.ended_at IS NULL AND k.owner_epoch + k.tenant_epoch < u.epoch + t.epoch LIMIT :limit)
+         UNION
+         SELECT * FROM (SELECT k.id FROM user u CROSS JOIN token k ON k.owner = u.key
+             WHERE u.deleted_at IS NOT NULL AND k.ended_at IS NULL LIMIT :limit)
+     )
+     SELECT ",
+    token_columns!(),
+    " FROM lapsed l CROSS JOIN token k ON k.id = l.id JOIN user u ON u.key = k.owner
+      JOIN tenant t ON t.key = u.tenant ORDER BY k.created, k.id LIMIT :limit"
+);
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+    use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+    /// How SQLite goes about a query, one step a line.
+    fn plan(sql: &str) -> String {
+        let dir = tempfile::tempdir().unwrap();
+        let store = SqliteStore::open(dir.path(), &OpenOptions::default()).unwrap();
+        let lent = store.readers.borrow().unwrap();
+        let mut statement = lent
+            .connection()
+            .unwrap()
+            .prepare(&format!("EXPLAIN QUERY PLAN {sql}"))
+            .unwrap();
+        let steps = statement.raw_query().mapped(|row| row.get::<_, String>(3));
+        steps.map(rusqlite::Result::unwrap).collect::<Vec<_>>().join("\n")
+    }
+
+    fn scans_tokens(plan: &str) -> bool {
+        plan.lines()
+            .any(|step| step.starts_with("SCAN k") || step.starts_with("SCAN s"))
+    }
+
+    #[test]
+    fn no_query_of_the_policy_scans_the_tokens_but_the_census() {
+        for sql in [
+            TOKEN_STATE,
+            TOKEN_ROW,
+            SESSION_STATE,
+            SESSION_ROW,
+            OWNER,
+            COUNT_LIVE,
+            LIVE_NAME,
+            LIST_LIVE,
+            OPEN_SESSIONS,
+            LAPSED,
+            CENSUS_OWNER,
+        ] {
+            let plan = plan(sql);
+            assert!(!scans_tokens(&plan), "{sql}\n{plan}");
+        }
+    }
+
+    #[test]
+    fn lapsed_tokens_are_found_by_the_indexes_made_for_it() {
+        let plan = plan(LAPSED);
+        assert!(plan.contains("k USING INDEX token_due (<expr><?)"), "{plan}");
+        assert!(
+            plan.contains("k USING COVERING INDEX token_owner (owner=? AND ended_at=? AND <expr><?)"),
+            "{plan}"
+        );
+        assert!(plan.contains("u USING COVERING INDEX user_deleted"), "{plan}");
+    }
+}

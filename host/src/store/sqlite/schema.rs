@@ -1,0 +1,175 @@
+//! The tables, and how a data file of an older version is brought up to date.
+//!
+//! Choices that are costly to change later:
+//!
+//! * `token` and `session` are keyed by their 16-byte identifier and have no row number: one search finds a row.
+//!   Identifiers are version 7 UUIDs, so new rows are appended and pages stay full.
+//! * Tenants and users have a small number beside their identifier, which tokens refer to. It saves some 26 bytes a
+//!   token and makes the join of the hot path a search by row number.
+//! * `token_owner` covers ended tokens too: a live one costs nothing more (a null has no bytes), and an owner's whole
+//!   history can be listed by it. Its last part is the *sum* of both epochs. Epochs only grow and a token cannot be
+//!   born ahead of them, so a smaller sum means an outdated epoch, and one range finds those tokens.
+//! * `token_due` finds both tokens past their expiration date and idle ones: it holds when a token lapses if it is
+//!   not used again, by the default idle period. Under another period the query looks as much farther as that is
+//!   shorter, and tests what it finds; only its speed rests on the default.
+//! * Times are milliseconds. Causes are stored by name, roles as a JSON array.
+//! * A row that makes no sense is refused by the constraints, whoever writes it.
+
+use rusqlite::{Connection, TransactionBehavior};
+
+use super::open::OpenError;
+
+/// Marks the file as ours: "PATR".
+const APPLICATION_ID: i64 = 0x5041_5452;
+
+/// Each entry brings the schema from its index to the next version. Entries are never edited once released.
+const MIGRATIONS: &[&str] = &[VERSION_1];
+
+const VERSION_1: &str = "
+CREATE TABLE meta (
+    only INTEGER PRIMARY KEY CHECK (only = 1),
+    audit_seq INTEGER NOT NULL,
+    audit_hash BLOB NOT NULL CHECK (length(audit_hash) = 32),
+    clock_mark INTEGER NOT NULL
+) STRICT;
+INSERT INTO meta VALUES (1, 0, zeroblob(32), 0);
+
+CREATE TABLE tenant (
+    key INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    name TEXT NOT NULL UNIQUE,
+    auth_method TEXT NOT NULL,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    epoch_since INTEGER NOT NULL DEFAULT 0,
+    multi_factor INTEGER NOT NULL CHECK (multi_factor IN (0, 1)),
+    created INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE user (
+    key INTEGER PRIMARY KEY,
+    id BLOB NOT NULL UNIQUE CHECK (length(id) = 16),
+    tenant INTEGER NOT NULL REFERENCES tenant (key),
+    name TEXT NOT NULL,
+    email TEXT,
+    roles TEXT NOT NULL,
+    password_hash TEXT,
+    enabled INTEGER NOT NULL DEFAULT 1 CHECK (enabled IN (0, 1)),
+    deleted_at INTEGER,
+    auth_method TEXT,
+    epoch INTEGER NOT NULL DEFAULT 0,
+    epoch_since INTEGER NOT NULL DEFAULT 0,
+    created INTEGER NOT NULL
+) STRICT;
+CREATE UNIQUE INDEX user_name ON user (tenant, name) WHERE deleted_at IS NULL;
+CREATE INDEX user_deleted ON user (deleted_at) WHERE deleted_at IS NOT NULL;
+
+CREATE TABLE audience (
+    id INTEGER PRIMARY KEY,
+    name TEXT NOT NULL UNIQUE
+) STRICT;
+
+CREATE TABLE token (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    owner INTEGER NOT NULL REFERENCES user (key),
+    audience INTEGER NOT NULL REFERENCES audience (id),
+    name TEXT NOT NULL,
+    scheme INTEGER NOT NULL,
+    digest BLOB CHECK (length(digest) = 32),
+    generation INTEGER NOT NULL,
+    previous_scheme INTEGER,
+    previous_digest BLOB CHECK (length(previous_digest) = 32),
+    previous_until INTEGER,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    last_used INTEGER,
+    last_used_from TEXT,
+    owner_epoch INTEGER NOT NULL,
+    tenant_epoch INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_cause TEXT,
+    CHECK ((scheme = 0) = (digest IS NULL)),
+    CHECK ((previous_until IS NULL) = (previous_scheme IS NULL)),
+    CHECK ((previous_until IS NULL) = (previous_digest IS NULL)),
+    CHECK ((ended_at IS NULL) = (ended_cause IS NULL)),
+    CHECK (ended_at IS NULL OR (scheme = 0 AND previous_until IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch);
+CREATE INDEX token_due ON token (min(expires, coalesce(last_used, created) + 1296000000)) WHERE ended_at IS NULL;
+CREATE INDEX token_previous ON token (previous_until) WHERE previous_until IS NOT NULL;
+CREATE INDEX token_ended ON token (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE session (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    token BLOB NOT NULL REFERENCES token (id),
+    generation INTEGER NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    opened INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_cause TEXT,
+    CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX session_token ON session (token, ended_at);
+CREATE INDEX session_opened ON session (opened);
+CREATE INDEX session_used ON session (last_used);
+CREATE INDEX session_ended ON session (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE TABLE audit (
+    seq INTEGER PRIMARY KEY,
+    at INTEGER NOT NULL,
+    type TEXT NOT NULL,
+    user BLOB CHECK (length(user) = 16),
+    body TEXT NOT NULL,
+    hash BLOB NOT NULL CHECK (length(hash) = 32)
+) STRICT;
+CREATE INDEX audit_at ON audit (at);
+CREATE INDEX audit_user ON audit (user) WHERE user IS NOT NULL;
+";
+
+/// The schema version that this build reads and writes.
+pub(super) fn current_version() -> i64 {
+    i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
+}
+
+/// Brings the schema up to date, in one transaction. Refuses a file that is not ours or is of a newer version.
+pub(super) fn migrate(connection: &mut Connection) -> Result<(), OpenError> {
+    if is_current(connection)? {
+        return Ok(());
+    }
+    // Immediate, and looked at again inside: another process may be about to do the same.
+    let transaction = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    if !is_current(&transaction)? {
+        let version = usize::try_from(user_version(&transaction)?).unwrap_or(usize::MAX);
+        for step in MIGRATIONS.iter().skip(version) {
+            transaction.execute_batch(step)?;
+        }
+        transaction.pragma_update(None, "application_id", APPLICATION_ID)?;
+        transaction.pragma_update(None, "user_version", current_version())?;
+    }
+    transaction.commit()?;
+    Ok(())
+}
+
+/// Whether there is nothing to do; an error where nothing can be done.
+fn is_current(connection: &Connection) -> Result<bool, OpenError> {
+    let version = user_version(connection)?;
+    let known = current_version();
+    let application: i64 = connection.pragma_query_value(None, "application_id", |row| row.get(0))?;
+    let used: bool = connection.query_row("SELECT EXISTS (SELECT 1 FROM sqlite_schema)", [], |row| {
+        row.get(0)
+    })?;
+    if application != APPLICATION_ID && (used || version != 0) {
+        return Err(OpenError::Foreign);
+    }
+    if version > known {
+        return Err(OpenError::Newer {
+            found: version,
+            known,
+        });
+    }
+    Ok(version == known)
+}
+
+fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
