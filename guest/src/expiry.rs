@@ -123,3 +123,192 @@ impl End {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "tests"
+    )]
+
+    use super::*;
+    use crate::types::{DAY, Digest, Id};
+
+    const BORN: Timestamp = 1_000 * DAY;
+
+    fn state() -> TokenState {
+        TokenState {
+            token: Token {
+                id: Id { hi: 0, lo: 1 },
+                owner: Id { hi: 0, lo: 2 },
+                tenant: Id { hi: 0, lo: 3 },
+                audience: 1,
+                scheme: 1,
+                digest: Digest::default(),
+                generation: 0,
+                previous: None,
+                created: BORN,
+                expires: BORN + 30 * DAY,
+                last_used: None,
+                owner_epoch: 4,
+                tenant_epoch: 5,
+                ended: None,
+            },
+            owner: Owner {
+                id: Id { hi: 0, lo: 2 },
+                tenant: Id { hi: 0, lo: 3 },
+                enabled: true,
+                deleted: None,
+                epoch: 4,
+                epoch_since: BORN - DAY,
+                tenant_epoch: 5,
+                tenant_epoch_since: BORN - DAY,
+                multi_factor: false,
+            },
+        }
+    }
+
+    fn verdict(state: &TokenState, now: Timestamp) -> Result<End, RefusalReason> {
+        usable(state, now, &Parameters::default())
+    }
+
+    #[test]
+    fn r5_a_token_never_used_is_idle_from_the_exact_instant_fifteen_days_after_creation() {
+        let idle = End {
+            at: BORN + 15 * DAY,
+            cause: Cause::Idle,
+        };
+        assert_eq!(verdict(&state(), idle.at - 1), Ok(idle));
+        assert_eq!(verdict(&state(), idle.at), Err(RefusalReason::Idle));
+        assert_eq!(verdict(&state(), idle.at + 1), Err(RefusalReason::Idle));
+    }
+
+    #[test]
+    fn r5_the_idle_period_counts_from_the_last_use() {
+        let mut state = state();
+        state.token.last_used = Some(BORN + DAY);
+        assert!(verdict(&state, BORN + 16 * DAY - 1).is_ok());
+        assert_eq!(verdict(&state, BORN + 16 * DAY), Err(RefusalReason::Idle));
+    }
+
+    #[test]
+    fn r5_a_token_is_expired_from_the_exact_instant_of_its_expiration_date() {
+        let mut state = state();
+        state.token.last_used = Some(BORN + 29 * DAY);
+        let date = End {
+            at: state.token.expires,
+            cause: Cause::ExpirationDate,
+        };
+        assert_eq!(verdict(&state, date.at - 1), Ok(date));
+        assert_eq!(verdict(&state, date.at), Err(RefusalReason::Expired));
+    }
+
+    #[test]
+    fn r5_of_idle_and_expired_the_earlier_is_named_and_the_date_where_both_fall_together() {
+        let mut state = state();
+        assert_eq!(verdict(&state, BORN + 100 * DAY), Err(RefusalReason::Idle));
+        state.token.expires = BORN + 15 * DAY;
+        assert_eq!(verdict(&state, BORN + 100 * DAY), Err(RefusalReason::Expired));
+        state.token.expires += 1;
+        assert_eq!(verdict(&state, BORN + 100 * DAY), Err(RefusalReason::Idle));
+    }
+
+    #[test]
+    fn times_at_the_end_of_time_do_not_wrap_around() {
+        let mut state = state();
+        state.token.last_used = Some(Timestamp::MAX - 1);
+        state.token.expires = Timestamp::MAX;
+        assert_eq!(
+            verdict(&state, Timestamp::MAX - 1).unwrap().cause,
+            Cause::ExpirationDate
+        );
+        assert_eq!(verdict(&state, Timestamp::MAX), Err(RefusalReason::Expired));
+    }
+
+    #[test]
+    fn a_last_use_in_the_future_counts_as_it_stands() {
+        let mut state = state();
+        state.token.last_used = Some(BORN + 10 * DAY);
+        assert_eq!(verdict(&state, BORN).unwrap().at, BORN + 25 * DAY);
+    }
+
+    #[test]
+    fn the_verdict_names_reasons_in_their_order() {
+        let mut state = state();
+        let late = BORN + 100 * DAY;
+        assert_eq!(verdict(&state, late), Err(RefusalReason::Idle));
+        state.owner.tenant_epoch += 1;
+        assert_eq!(verdict(&state, late), Err(RefusalReason::AuthMethodChanged));
+        state.owner.enabled = false;
+        assert_eq!(verdict(&state, late), Err(RefusalReason::OwnerDisabled));
+        assert_eq!(
+            alive(&state, late, &Parameters::default()),
+            Err(RefusalReason::AuthMethodChanged)
+        );
+        state.owner.deleted = Some(BORN);
+        assert_eq!(verdict(&state, late), Err(RefusalReason::OwnerDeleted));
+        state.token.ended = Some(End {
+            at: BORN,
+            cause: Cause::Revoked,
+        });
+        assert_eq!(verdict(&state, late), Err(RefusalReason::Revoked));
+    }
+
+    #[test]
+    fn r9_a_token_ends_when_either_epoch_differs_even_a_smaller_one() {
+        for (own, tenants) in [(3, 5), (5, 5), (4, 4), (4, 6)] {
+            let mut state = state();
+            (state.owner.epoch, state.owner.tenant_epoch) = (own, tenants);
+            assert_eq!(verdict(&state, BORN), Err(RefusalReason::AuthMethodChanged));
+        }
+    }
+
+    #[test]
+    fn the_end_foreseen_is_the_earliest_and_names_its_cause() {
+        let foreseen = |state: &TokenState| foreseen_end(state, &Parameters::default());
+        let mut state = state();
+        assert_eq!(
+            foreseen(&state),
+            End {
+                at: BORN + 15 * DAY,
+                cause: Cause::Idle
+            }
+        );
+        state.owner.epoch = 9;
+        state.owner.epoch_since = BORN + 3 * DAY;
+        assert_eq!(
+            foreseen(&state),
+            End {
+                at: BORN + 3 * DAY,
+                cause: Cause::AuthMethodChanged
+            }
+        );
+        // The tenant's change does not count while its epoch is the token's.
+        state.owner.tenant_epoch_since = BORN + 2 * DAY;
+        assert_eq!(foreseen(&state).at, BORN + 3 * DAY);
+        state.owner.tenant_epoch = 9;
+        assert_eq!(foreseen(&state).at, BORN + 2 * DAY);
+        state.owner.deleted = Some(BORN + 4 * DAY);
+        assert_eq!(foreseen(&state).cause, Cause::AuthMethodChanged);
+        state.owner.deleted = Some(BORN + 2 * DAY);
+        assert_eq!(foreseen(&state).cause, Cause::OwnerDeleted);
+        state.token.expires = BORN + DAY;
+        assert_eq!(
+            foreseen(&state),
+            End {
+                at: BORN + DAY,
+                cause: Cause::ExpirationDate
+            }
+        );
+        let mark = End {
+            at: BORN + 20 * DAY,
+            cause: Cause::Revoked,
+        };
+        state.token.ended = Some(mark);
+        assert_eq!(foreseen(&state), mark);
+    }
+}

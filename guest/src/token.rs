@@ -123,7 +123,8 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
 }
 
 /// The text for an identifier and its secret.
-pub(crate) fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
+#[must_use]
+pub fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
     // As large as it gets: a vector that grows leaves copies behind.
     let mut text = Vec::with_capacity(LENGTH);
     text.extend_from_slice(kind.prefix().as_bytes());
@@ -137,7 +138,8 @@ pub(crate) fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
 }
 
 /// What is stored of a secret under [`SCHEME_SHA256`] (R2).
-pub(crate) fn digest(secret: &[u8; 32]) -> Digest {
+#[must_use]
+pub fn digest(secret: &[u8; 32]) -> Digest {
     Digest::from_bytes(&Sha256::digest(secret).into())
 }
 
@@ -153,4 +155,184 @@ fn push(text: &mut Vec<u8>, number: u128, digits: usize) {
 /// A group of digits as a number.
 fn number(digits: &[u8]) -> Result<u128, RefusalReason> {
     base62::decode(digits).map_err(|_| RefusalReason::Malformed)
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::indexing_slicing,
+        clippy::arithmetic_side_effects,
+        reason = "tests"
+    )]
+
+    use super::*;
+
+    const ID: Id = Id {
+        hi: 0x0192_0000_0000_7000,
+        lo: 0x8000_0000_0000_0001,
+    };
+    /// Made by another program, in another language.
+    const TEXT: &str = "patrol_pat_02xiIaZ7xuKvzaIPuVKjBJ000SYW7RiJxkEgOGusQGwp0UJg4EBGO3cQWJhXqJNbv507iliT";
+
+    fn secret() -> [u8; 32] {
+        core::array::from_fn(|i| u8::try_from(i).unwrap())
+    }
+
+    fn with_checksum(covered: &str) -> Vec<u8> {
+        let mut text = covered.as_bytes().to_vec();
+        let checksum = CRC.checksum(&text);
+        push(&mut text, checksum.into(), CHECKSUM_DIGITS);
+        text
+    }
+
+    #[test]
+    fn a_token_is_composed_as_the_format_says() {
+        let text = compose(Kind::Pat, ID, &secret());
+        assert_eq!(core::str::from_utf8(text.expose()).unwrap(), TEXT);
+        assert_eq!(TEXT.len(), LENGTH);
+    }
+
+    #[test]
+    fn a_token_is_as_long_with_a_small_number_as_with_a_large_one() {
+        for (id, byte) in [(Id::default(), 0), (Id::from_u128(u128::MAX), 255)] {
+            let text = compose(Kind::Session, id, &[byte; 32]);
+            assert_eq!(text.expose().len(), LENGTH);
+            let presented = parse(Kind::Session, text.expose()).unwrap();
+            assert_eq!(presented.id(), id);
+            assert!(bool::from(presented.matches(SCHEME_SHA256, &digest(&[byte; 32]))));
+        }
+    }
+
+    #[test]
+    fn r2_what_is_kept_of_a_secret_is_its_sha_256() {
+        let known = "630dcd2966c4336691125448bbb25b4ff412a49c732db2c8abc1b8581bd710dd";
+        let hex: alloc::string::String = digest(&secret())
+            .to_bytes()
+            .iter()
+            .map(|b| alloc::format!("{b:02x}"))
+            .collect();
+        assert_eq!(hex, known);
+    }
+
+    #[test]
+    fn r3_only_the_secret_itself_matches_and_only_under_a_known_scheme() {
+        let presented = parse(Kind::Pat, TEXT.as_bytes()).unwrap();
+        let stored = digest(&secret());
+        assert!(bool::from(presented.matches(SCHEME_SHA256, &stored)));
+        assert!(!bool::from(presented.matches(SCHEME_ERASED, &stored)));
+        assert!(!bool::from(presented.matches(2, &stored)));
+        for other in [
+            Digest {
+                a: stored.a ^ 1,
+                ..stored
+            },
+            Digest {
+                b: stored.b ^ 1,
+                ..stored
+            },
+            Digest {
+                c: stored.c ^ 1,
+                ..stored
+            },
+            Digest {
+                d: stored.d ^ 1,
+                ..stored
+            },
+        ] {
+            assert!(!bool::from(presented.matches(SCHEME_SHA256, &other)));
+        }
+    }
+
+    #[test]
+    fn every_changed_character_is_caught_before_the_store_is_asked() {
+        for at in 0..LENGTH {
+            let mut text = TEXT.as_bytes().to_vec();
+            text[at] = if text[at] == b'x' { b'y' } else { b'x' };
+            let reason = parse(Kind::Pat, &text).unwrap_err();
+            if at < PAT_PREFIX.len() {
+                assert_eq!(reason, RefusalReason::Malformed);
+            } else if at < LENGTH - CHECKSUM_DIGITS {
+                assert_eq!(reason, RefusalReason::BadChecksum, "at {at}");
+            } else {
+                // The changed checksum may also be none: 62^6 is more than 2^32.
+                assert!(
+                    matches!(reason, RefusalReason::BadChecksum | RefusalReason::Malformed),
+                    "at {at}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn every_other_length_is_malformed() {
+        for length in 0..LENGTH {
+            assert_eq!(
+                parse(Kind::Pat, &TEXT.as_bytes()[..length]).unwrap_err(),
+                RefusalReason::Malformed
+            );
+        }
+        let longer = alloc::format!("{TEXT}0");
+        assert_eq!(
+            parse(Kind::Pat, longer.as_bytes()).unwrap_err(),
+            RefusalReason::Malformed
+        );
+    }
+
+    #[test]
+    fn a_character_outside_the_alphabet_is_malformed() {
+        for byte in [b'_', b'-', b'+', b' ', b'\n', 0, 0x80, 0xff] {
+            let mut text = TEXT.as_bytes().to_vec();
+            text[40] = byte;
+            assert_eq!(parse(Kind::Pat, &text).unwrap_err(), RefusalReason::Malformed);
+        }
+    }
+
+    #[test]
+    fn a_token_of_one_kind_is_malformed_as_the_other() {
+        let session = compose(Kind::Session, ID, &secret());
+        assert_eq!(
+            parse(Kind::Pat, session.expose()).unwrap_err(),
+            RefusalReason::Malformed
+        );
+        assert_eq!(
+            parse(Kind::Session, TEXT.as_bytes()).unwrap_err(),
+            RefusalReason::Malformed
+        );
+    }
+
+    #[test]
+    fn a_number_beyond_its_range_is_malformed_even_with_a_fitting_checksum() {
+        let zeros = "0".repeat(NUMBER_DIGITS);
+        // 2^128 - 1, 2^128 and the largest of 22 digits.
+        let (largest, beyond, far) = (
+            "7n42DGM5Tflk9n8mt7Fhc7",
+            "7n42DGM5Tflk9n8mt7Fhc8",
+            "z".repeat(NUMBER_DIGITS),
+        );
+        for position in 0..3 {
+            let text = |group: &str| {
+                let mut groups = [zeros.as_str(); 3];
+                groups[position] = group;
+                with_checksum(&alloc::format!("{PAT_PREFIX}{}", groups.concat()))
+            };
+            assert!(parse(Kind::Pat, &text(largest)).is_ok());
+            assert_eq!(
+                parse(Kind::Pat, &text(beyond)).unwrap_err(),
+                RefusalReason::Malformed
+            );
+            assert_eq!(
+                parse(Kind::Pat, &text(&far)).unwrap_err(),
+                RefusalReason::Malformed
+            );
+        }
+    }
+
+    #[test]
+    fn a_checksum_beyond_32_bits_is_malformed() {
+        let text = [&TEXT.as_bytes()[..LENGTH - CHECKSUM_DIGITS], b"zzzzzz"].concat();
+        assert_eq!(parse(Kind::Pat, &text).unwrap_err(), RefusalReason::Malformed);
+    }
 }

@@ -5,6 +5,7 @@
 //! then [`policy`] and [`store`].
 
 pub mod config;
+pub mod http;
 pub mod policy;
 pub mod service;
 pub mod store;

@@ -130,9 +130,9 @@ impl Writer {
     }
 
     /// Begins a transaction that holds the write lock. Waits for other writers, of this process and of others, for
-    /// the busy time limit in all.
-    pub(super) fn begin(self: &Arc<Self>, durability: Durability) -> Result<WriteGuard> {
-        let deadline = Instant::now().checked_add(self.opener.busy_limit);
+    /// `patience` in all, and never for longer than the busy time limit.
+    pub(super) fn begin(self: &Arc<Self>, durability: Durability, patience: Duration) -> Result<WriteGuard> {
+        let deadline = Instant::now().checked_add(self.opener.busy_limit.min(patience));
         let left = || deadline.map_or(Duration::MAX, |at| at.saturating_duration_since(Instant::now()));
         let mut guard = self.borrow(left)?;
         if guard.durability != durability {
@@ -350,10 +350,10 @@ mod tests {
     #[test]
     fn a_writer_that_was_lost_is_replaced() {
         let (_dir, store) = store();
-        let mut guard = store.writer.begin(Durability::Relaxed).unwrap();
+        let mut guard = store.writer.begin(Durability::Relaxed, Duration::MAX).unwrap();
         drop(guard.connection.take());
         drop(guard);
-        let guard = store.writer.begin(Durability::Full).unwrap();
+        let guard = store.writer.begin(Durability::Full, Duration::MAX).unwrap();
         let level: i64 = guard
             .connection()
             .unwrap()
@@ -371,7 +371,7 @@ mod tests {
             (Durability::Full, 2),
             (Durability::Relaxed, 1),
         ] {
-            let guard = store.writer.begin(durability).unwrap();
+            let guard = store.writer.begin(durability, Duration::MAX).unwrap();
             let level: i64 = guard
                 .connection()
                 .unwrap()

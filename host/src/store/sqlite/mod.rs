@@ -20,7 +20,7 @@ mod write;
 
 use std::path::Path;
 use std::sync::Arc;
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
 use patrol_policy::types::{Id, Timestamp};
 
@@ -32,6 +32,10 @@ use self::connections::{Durability, Lent as _, Readers, WriteGuard, Writer};
 use self::read::View;
 use self::uses::Uses;
 use super::{Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
+
+/// How long a use that must be on disk before the verdict is given waits for other writers. A gateway that asks for
+/// a verdict does not wait for long, and a late yes is worth nothing.
+const VERDICT_PATIENCE: Duration = Duration::from_millis(80);
 
 /// The storage in a data directory.
 #[derive(Debug)]
@@ -51,9 +55,9 @@ impl SqliteStore {
         open::open(directory, options)
     }
 
-    fn transaction(&self, durability: Durability) -> Result<View<WriteGuard>> {
+    fn transaction(&self, durability: Durability, patience: Duration) -> Result<View<WriteGuard>> {
         Ok(View {
-            lent: self.writer.begin(durability)?,
+            lent: self.writer.begin(durability, patience)?,
             uses: Arc::clone(&self.uses),
         })
     }
@@ -96,7 +100,7 @@ impl Store for SqliteStore {
 
     fn record_use(&self, id: Id, at: Timestamp, from: Option<&str>, durable: bool) -> Result<()> {
         if durable {
-            let mut transaction = self.transaction(Durability::Full)?;
+            let mut transaction = self.transaction(Durability::Full, VERDICT_PATIENCE)?;
             transaction.put_use(id, at, from)?;
             return transaction.lent.commit();
         }
@@ -106,7 +110,7 @@ impl Store for SqliteStore {
 
     fn record_session_use(&self, id: Id, at: Timestamp, durable: bool) -> Result<()> {
         if durable {
-            let mut transaction = self.transaction(Durability::Full)?;
+            let mut transaction = self.transaction(Durability::Full, VERDICT_PATIENCE)?;
             transaction.put_session_use(id, at)?;
             return transaction.lent.commit();
         }
@@ -117,7 +121,7 @@ impl Store for SqliteStore {
     fn flush(&self) -> Result<usize> {
         let batch = self.uses.collect();
         if batch.len() > 0 {
-            let mut transaction = self.transaction(Durability::Relaxed)?;
+            let mut transaction = self.transaction(Durability::Relaxed, Duration::MAX)?;
             transaction.put_uses(&batch)?;
             transaction.lent.commit()?;
             self.uses.written(&batch);
@@ -137,7 +141,7 @@ impl Store for SqliteStore {
     }
 
     fn begin(&self) -> Result<Box<dyn Transaction>> {
-        Ok(Box::new(self.transaction(Durability::Full)?))
+        Ok(Box::new(self.transaction(Durability::Full, Duration::MAX)?))
     }
 
     fn check(&self) -> Result<Vec<String>> {

@@ -1,0 +1,171 @@
+//! The HTTP listener: what gateways ask (`/check/…`), what scripts call (`/api/…`), and whether all is well.
+//!
+//! Plain HTTP/1.1 for a gateway on the same machine; TLS is the gateway's work. Verification happens on the worker
+//! that read the request, since it takes microseconds and never waits for a lock for longer than a gateway would wait
+//! for the answer; whatever writes goes to the blocking pool.
+
+mod answer;
+mod api;
+mod check;
+mod credential;
+
+use std::future::Future;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Router;
+use axum::extract::{DefaultBodyLimit, State};
+use axum::http::StatusCode;
+use axum::response::IntoResponse;
+use axum::routing::{any, delete, get, post};
+use hyper::server::conn::http1;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use hyper_util::server::graceful::GracefulShutdown;
+use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::config::HttpConfig;
+use crate::service::{Error, Patrol};
+use credential::Forms;
+
+/// Request bodies are small: a sign-in holds one token.
+const BODY_BYTES: usize = 8 * 1024;
+/// Headers larger than this are refused with 431.
+const HEADER_BYTES: usize = 32 * 1024;
+/// Connections at the same time; more wait to be accepted.
+const CONNECTIONS: usize = 4_096;
+/// From the first byte of a request to the end of its headers.
+const HEADER_TIME: Duration = Duration::from_secs(10);
+/// How long a shutdown waits for requests under way.
+const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// What every handler needs.
+#[derive(Clone)]
+struct App(Arc<Shared>);
+
+struct Shared {
+    patrol: Arc<Patrol>,
+    forms: Forms,
+    challenges: answer::Challenges,
+}
+
+impl App {
+    fn config(&self) -> &HttpConfig {
+        &self.0.patrol.config().http
+    }
+
+    fn audience(&self) -> &str {
+        &self.config().audience
+    }
+
+    /// Runs what writes to the store where it may wait.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Patrol) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        let patrol = Arc::clone(&self.0.patrol);
+        tokio::task::spawn_blocking(move || work(&patrol))
+            .await
+            .unwrap_or_else(|error| {
+                tracing::error!(%error, "a request's work ended early");
+                Err(Error::Fault(crate::policy::Fault::Aborted(
+                    "the work ended early".to_owned(),
+                )))
+            })
+    }
+}
+
+/// All that the listener answers.
+pub fn router(patrol: Arc<Patrol>) -> Router {
+    let config = &patrol.config().http;
+    let forms = Forms::new(config);
+    let challenges = answer::Challenges::new(config);
+    let app = App(Arc::new(Shared {
+        forms,
+        challenges,
+        patrol,
+    }));
+    Router::new()
+        .route("/check/nginx", any(check::nginx))
+        .route("/api/v1/pat/login", post(api::login))
+        .route("/api/v2/sessions", delete(api::logout))
+        .route("/api/{*call}", any(api::unknown_call))
+        .route("/healthz", get(|| async { "ok\n" }))
+        .route("/readyz", get(ready))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .with_state(app)
+}
+
+/// 200 while store and policy answer: a gateway may send requests here.
+async fn ready(State(app): State<App>) -> axum::response::Response {
+    let checked = app.blocking(|patrol| {
+        patrol.audit_head()?;
+        patrol.policy_info().map(drop)
+    });
+    match checked.await {
+        Ok(()) => "ready\n".into_response(),
+        Err(error) => {
+            tracing::warn!(%error, "not ready");
+            (StatusCode::SERVICE_UNAVAILABLE, "not ready: see the log\n").into_response()
+        }
+    }
+}
+
+/// Serves until `shutdown` is ready, then lets requests under way finish.
+///
+/// # Errors
+/// Where the listener cannot be used at all. Errors of single connections end those connections only.
+pub async fn serve(
+    router: Router,
+    listener: std::net::TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let connections = Arc::new(Semaphore::new(CONNECTIONS));
+    let graceful = GracefulShutdown::new();
+    let mut builder = http1::Builder::new();
+    builder
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEADER_TIME)
+        .max_buf_size(HEADER_BYTES);
+    let mut shutdown = std::pin::pin!(shutdown);
+    loop {
+        let permit = tokio::select! {
+            () = &mut shutdown => break,
+            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(std::io::Error::other)?,
+        };
+        let accepted = tokio::select! {
+            () = &mut shutdown => break,
+            accepted = listener.accept() => accepted,
+        };
+        let stream = match accepted {
+            Ok((stream, _)) => stream,
+            Err(error) => {
+                // Out of descriptors, usually: those under way will give some back.
+                tracing::warn!(%error, "could not accept a connection");
+                tokio::time::sleep(Duration::from_millis(50)).await;
+                continue;
+            }
+        };
+        // Answers are small; without this they would wait for the acknowledgement of the one before.
+        let _ = stream.set_nodelay(true);
+        let service = TowerToHyperService::new(router.clone());
+        let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
+        tokio::spawn(async move {
+            if let Err(error) = connection.await {
+                tracing::debug!(%error, "a connection ended early");
+            }
+            drop(permit);
+        });
+    }
+    drop(listener);
+    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
+        .await
+        .is_err()
+    {
+        tracing::warn!("some requests were still under way when the time to drain was over");
+    }
+    Ok(())
+}

@@ -1,0 +1,114 @@
+//! The engine and the rules written a second time agree, on random traces and on those kept in `traces/`.
+//!
+//! A random trace that fails is made small and kept there, so that it is replayed from then on.
+
+use std::collections::BTreeMap;
+use std::path::PathBuf;
+
+use patrol_policy::types::{Cause, RefusalReason};
+use patrol_tests::native::Native;
+use patrol_tests::trace::{Trace, Verdict, run, traces};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
+
+fn folder() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
+fn on_the_native_engine(trace: &Trace) -> Result<Vec<Verdict>, String> {
+    run(trace, &mut Native::new(trace.parameters()))
+}
+
+#[test]
+fn the_native_engine_agrees_with_the_model_on_random_traces() {
+    let mut runner = TestRunner::new(Config {
+        cases: 600,
+        failure_persistence: None,
+        ..Config::default()
+    });
+    let outcome = runner.run(&traces(80), |trace| {
+        on_the_native_engine(&trace)
+            .map(drop)
+            .map_err(TestCaseError::fail)
+    });
+    if let Err(TestError::Fail(reason, trace)) = outcome {
+        let path = folder().join("found.json");
+        std::fs::write(&path, serde_json::to_string_pretty(&trace).unwrap()).unwrap();
+        panic!(
+            "{reason}\nkept as {}; give it a name that says what it shows",
+            path.display()
+        );
+    }
+    outcome.unwrap();
+}
+
+#[test]
+fn the_native_engine_agrees_with_the_model_on_every_kept_trace() {
+    let mut kept: Vec<_> = std::fs::read_dir(folder())
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    kept.sort();
+    assert!(!kept.is_empty());
+    for path in kept {
+        let trace: Trace = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+        if let Err(reason) = on_the_native_engine(&trace) {
+            panic!("{}\n{reason}", path.display());
+        }
+    }
+}
+
+/// Agreement on what never happens proves nothing.
+#[test]
+fn random_traces_reach_every_refusal_and_every_end() {
+    let mut refusals = BTreeMap::new();
+    let mut ends = BTreeMap::new();
+    let mut runner = TestRunner::deterministic();
+    for _ in 0..600 {
+        let trace = traces(80).new_tree(&mut runner).unwrap().current();
+        for verdict in on_the_native_engine(&trace).unwrap() {
+            match verdict {
+                Verdict::Refused { reason, .. } => *refusals.entry(reason).or_insert(0) += 1,
+                Verdict::Granted { ends: end, .. } => *ends.entry(("token", end.cause)).or_insert(0) += 1,
+                Verdict::Opened { ends: end, .. } | Verdict::Checked { ends: end, .. } => {
+                    *ends.entry(("session", end.cause)).or_insert(0) += 1;
+                }
+                Verdict::Foreseen(all) => {
+                    all.iter()
+                        .for_each(|(_, _, end)| *ends.entry(("foreseen", end.cause)).or_insert(0) += 1);
+                }
+                _ => {}
+            }
+        }
+    }
+    for reason in RefusalReason::ALL {
+        assert!(refusals.contains_key(reason), "{reason} was never reached");
+    }
+    for cause in [Cause::ExpirationDate, Cause::Idle, Cause::Rotated] {
+        assert!(
+            ends.contains_key(&("token", cause)),
+            "a token that ends by {cause} was never granted"
+        );
+    }
+    for cause in [
+        Cause::ExpirationDate,
+        Cause::Idle,
+        Cause::Rotated,
+        Cause::SessionLifetime,
+        Cause::SessionIdle,
+    ] {
+        assert!(
+            ends.contains_key(&("session", cause)),
+            "a session that ends by {cause} was never granted"
+        );
+    }
+    let token_causes = Cause::ALL
+        .iter()
+        .filter(|cause| !cause.as_str().starts_with("session-"));
+    for cause in token_causes.filter(|cause| **cause != Cause::Rotated) {
+        assert!(
+            ends.contains_key(&("foreseen", *cause)),
+            "no token was foreseen to end by {cause}"
+        );
+    }
+}
