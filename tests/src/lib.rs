@@ -1,8 +1,11 @@
-//! What the proofs share: a host in memory, the rules written a second time, and the traces that set one against
-//! the other.
+//! What the proofs share: a host in memory, the rules written a second time, the traces that set one against the
+//! other, and policies that mean harm.
 
 pub mod bin;
+pub mod hostile;
 pub mod memory;
 pub mod model;
 pub mod native;
 pub mod trace;
+pub mod whole;
+pub mod wasm;

@@ -1,4 +1,5 @@
-//! The engine and the rules written a second time agree, on random traces and on those kept in `traces/`.
+//! Three engines, one trace: the rules written a second time, the engine built natively, and the whole as shipped, the
+//! component in wasmtime over SQLite files, agree on random traces and on those kept in `traces/`.
 //!
 //! A random trace that fails is made small and kept there, so that it is replayed from then on.
 
@@ -8,6 +9,7 @@ use std::path::PathBuf;
 use patrol_policy::types::{Cause, RefusalReason};
 use patrol_tests::native::Native;
 use patrol_tests::trace::{Trace, Verdict, run, traces};
+use patrol_tests::whole::Whole;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
 
@@ -19,17 +21,18 @@ fn on_the_native_engine(trace: &Trace) -> Result<Vec<Verdict>, String> {
     run(trace, &mut Native::new(trace.parameters()))
 }
 
-#[test]
-fn the_native_engine_agrees_with_the_model_on_random_traces() {
+fn on_the_whole(trace: &Trace) -> Result<Vec<Verdict>, String> {
+    run(trace, &mut Whole::new(trace.parameters()))
+}
+
+fn agrees_on_random_traces(cases: u32, engine: fn(&Trace) -> Result<Vec<Verdict>, String>) {
     let mut runner = TestRunner::new(Config {
-        cases: 600,
+        cases,
         failure_persistence: None,
         ..Config::default()
     });
     let outcome = runner.run(&traces(80), |trace| {
-        on_the_native_engine(&trace)
-            .map(drop)
-            .map_err(TestCaseError::fail)
+        engine(&trace).map(drop).map_err(TestCaseError::fail)
     });
     if let Err(TestError::Fail(reason, trace)) = outcome {
         let path = folder().join("found.json");
@@ -42,8 +45,7 @@ fn the_native_engine_agrees_with_the_model_on_random_traces() {
     outcome.unwrap();
 }
 
-#[test]
-fn the_native_engine_agrees_with_the_model_on_every_kept_trace() {
+fn agrees_on_every_kept_trace(engine: fn(&Trace) -> Result<Vec<Verdict>, String>) {
     let mut kept: Vec<_> = std::fs::read_dir(folder())
         .unwrap()
         .map(|entry| entry.unwrap().path())
@@ -52,10 +54,30 @@ fn the_native_engine_agrees_with_the_model_on_every_kept_trace() {
     assert!(!kept.is_empty());
     for path in kept {
         let trace: Trace = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
-        if let Err(reason) = on_the_native_engine(&trace) {
+        if let Err(reason) = engine(&trace) {
             panic!("{}\n{reason}", path.display());
         }
     }
+}
+
+#[test]
+fn the_native_engine_agrees_with_the_model_on_random_traces() {
+    agrees_on_random_traces(600, on_the_native_engine);
+}
+
+#[test]
+fn the_component_over_sqlite_agrees_with_the_model_on_random_traces() {
+    agrees_on_random_traces(100, on_the_whole);
+}
+
+#[test]
+fn the_native_engine_agrees_with_the_model_on_every_kept_trace() {
+    agrees_on_every_kept_trace(on_the_native_engine);
+}
+
+#[test]
+fn the_component_over_sqlite_agrees_with_the_model_on_every_kept_trace() {
+    agrees_on_every_kept_trace(on_the_whole);
 }
 
 /// Agreement on what never happens proves nothing.

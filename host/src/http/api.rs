@@ -86,7 +86,7 @@ pub(super) async fn logout(State(app): State<App>, uri: Uri, headers: HeaderMap)
         .blocking(move |patrol| patrol.close_session(session.expose(), &origin))
         .await
     {
-        Ok(()) => StatusCode::NO_CONTENT.into_response(),
+        Ok(_) => StatusCode::NO_CONTENT.into_response(),
         Err(error) => app.0.challenges.refused(&error),
     }
 }

@@ -21,12 +21,15 @@
 mod bindings;
 mod cache;
 mod checks;
+mod exports;
 mod fault;
 pub mod limits;
 mod pool;
 mod ports;
 mod release;
 mod runtime;
+#[cfg(test)]
+mod tests;
 
 use std::time::Duration;
 
@@ -34,13 +37,12 @@ use patrol_policy::types::{
     Actor, Audience, ClosedSession, Description, Grant, Id, IssueRequest, Issued, ListedToken, MethodChange,
     MethodPreview, OpenedSession, Outlook, Refusal, RefusalReason, Scope, SessionGrant, Swept, TokenState,
 };
-use wasmtime::Store;
 
-use bindings::Policy as Guest;
 use bindings::patrol::policy::types as wit;
 use checks::Lifted;
+use exports::Call;
 use limits::{FORESEEN_AT_ONCE, NAME_BYTES, PRESENTED_BYTES, SWEPT_AT_ONCE};
-use pool::Pool;
+use pool::{Answered, Pool};
 use ports::State;
 
 pub use fault::{Ending, Fault};
@@ -58,21 +60,24 @@ pub struct Policy<H: 'static> {
 }
 
 impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
-    /// The policy that is built with this host.
+    /// The component of the policy that is built with this host.
     #[must_use]
     pub fn embedded() -> &'static [u8] {
         release::EMBEDDED
     }
 
     /// Loads a component: checks its size, that it imports nothing but the contract and exports all of it, and
-    /// compiles it, unless [`Options::cache_dir`] holds its code already. Nothing of it has run when this returns.
+    /// compiles it, unless [`Options::cache_dir`] holds its code already. Then one instance is made, within all
+    /// limits and without a host to ask, since only that shows whether it starts and whether the types of its
+    /// exports are right.
     ///
     /// # Errors
     /// [`LoadError`] says what is wrong with the component, the options or the machine, and what to do.
     pub fn load(component: &[u8], options: &Options) -> Result<Self, LoadError> {
-        let release = release::Release::load(component, options)?;
+        let pool = Pool::new(release::Release::load(component, options)?, options);
+        pool.try_out(options.deadline)?;
         Ok(Self {
-            pool: Pool::new(release, options),
+            pool,
             deadline: options.deadline,
             bulk_deadline: options.bulk_deadline,
         })
@@ -87,13 +92,13 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     /// The interfaces that it imports, such as `patrol:policy/clock@0.1.0`.
     #[must_use]
     pub fn imports(&self) -> &[String] {
-        &self.pool.release().imports
+        &self.pool.release().import_names
     }
 
     /// The interfaces that it exports.
     #[must_use]
     pub fn exports(&self) -> &[String] {
-        &self.pool.release().exports
+        &self.pool.release().export_names
     }
 
     /// The size of the component in bytes.
@@ -114,15 +119,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
             return (host, refuse(RefusalReason::NameInvalid));
         }
         let request = request.clone().into();
-        self.decide(
-            host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_issue(store, &request, actor.into())
-            },
-            checks::issued,
-        )
+        self.decide(host, |call| call.issue(&request, actor.into()), checks::issued)
     }
 
     /// Verifies a presented token for an audience; a yes is a use (R3, R4, R5, R12).
@@ -130,11 +127,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         self.decide_presented(
             host,
             presented,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_authenticate(store, presented, audience)
-            },
+            |call| call.authenticate(presented, audience),
             checks::flat,
         )
     }
@@ -144,11 +137,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         self.decide_presented(
             host,
             presented,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_open_session(store, presented, audience)
-            },
+            |call| call.open_session(presented, audience),
             checks::opened_session,
         )
     }
@@ -158,11 +147,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         self.decide_presented(
             host,
             presented,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_check_session(store, presented, audience)
-            },
+            |call| call.check_session(presented, audience),
             checks::flat,
         )
     }
@@ -172,33 +157,21 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         self.decide_presented(
             host,
             presented,
-            |guest, store| guest.patrol_policy_engine().call_close_session(store, presented),
+            |call| call.close_session(presented),
             checks::flat,
         )
     }
 
     /// Revokes a token (R8).
     pub fn revoke(&self, host: H, token: Id, actor: Actor) -> Answer<H, TokenState> {
-        self.decide(
-            host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_revoke(store, token.into(), actor.into())
-            },
-            checks::flat,
-        )
+        self.decide(host, |call| call.revoke(token.into(), actor.into()), checks::flat)
     }
 
     /// Revokes all live tokens of an owner (R8); says how many.
     pub fn revoke_all(&self, host: H, owner: Id, actor: Actor) -> Answer<H, u32> {
         self.decide_in_bulk(
             host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_revoke_all(store, owner.into(), actor.into())
-            },
+            |call| call.revoke_all(owner.into(), actor.into()),
             checks::flat,
         )
     }
@@ -213,11 +186,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     ) -> Answer<H, Issued> {
         self.decide(
             host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_rotate(store, token.into(), overlap, actor.into())
-            },
+            |call| call.rotate(token.into(), overlap, actor.into()),
             checks::issued,
         )
     }
@@ -232,10 +201,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     ) -> Answer<H, MethodChange> {
         self.decide(
             host,
-            |guest, store| {
-                let engine = guest.patrol_policy_engine();
-                engine.call_change_auth_method(store, scope.into(), method, actor.into())
-            },
+            |call| call.change_auth_method(scope.into(), method, actor.into()),
             checks::method_change,
         )
     }
@@ -250,10 +216,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     ) -> Answer<H, MethodPreview> {
         self.decide_in_bulk(
             host,
-            |guest, store| {
-                let engine = guest.patrol_policy_engine();
-                engine.call_preview_auth_method(store, scope.into(), method, actor.into())
-            },
+            |call| call.preview_auth_method(scope.into(), method, actor.into()),
             checks::method_preview,
         )
     }
@@ -262,11 +225,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     pub fn decide_password_sign_in(&self, host: H, owner: Id) -> Answer<H, ()> {
         self.decide(
             host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_decide_password_sign_in(store, owner.into())
-            },
+            |call| call.decide_password_sign_in(owner.into()),
             checks::flat,
         )
     }
@@ -275,11 +234,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     pub fn list_tokens(&self, host: H, owner: Id, actor: Actor) -> Answer<H, Vec<ListedToken>> {
         self.decide_in_bulk(
             host,
-            |guest, store| {
-                guest
-                    .patrol_policy_engine()
-                    .call_list_tokens(store, owner.into(), actor.into())
-            },
+            |call| call.list_tokens(owner.into(), actor.into()),
             checks::listed,
         )
     }
@@ -291,7 +246,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
             let wire: Vec<wit::TokenState> = states.iter().map(|state| (*state).into()).collect();
             let (back, outlooks) = self.decide_in_bulk(
                 host,
-                |guest, store| guest.patrol_policy_engine().call_foresee(store, &wire).map(Ok),
+                |call| call.foresee(&wire).map(Ok),
                 |answer| checks::outlooks(answer, wire.len()),
             );
             host = back;
@@ -308,24 +263,20 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         let limit = limit.min(SWEPT_AT_ONCE);
         self.decide_in_bulk(
             host,
-            |guest, store| guest.patrol_policy_engine().call_sweep(store, limit),
+            |call| call.sweep(limit),
             |answer| checks::swept(answer, limit),
         )
     }
 
     /// What the policy says of itself.
     pub fn describe(&self, host: H) -> Answer<H, Description> {
-        self.decide(
-            host,
-            |guest, store| guest.patrol_policy_about().call_describe(store).map(Ok),
-            checks::description,
-        )
+        self.decide(host, |call| call.describe().map(Ok), checks::description)
     }
     /// One decision.
     fn decide<W, T>(
         &self,
         host: H,
-        question: impl FnOnce(&Guest, &mut Store<State<H>>) -> wasmtime::Result<Result<W, wit::Denial>>,
+        question: impl FnOnce(Call<'_, State<H>>) -> Answered<W>,
         lift: impl FnOnce(W) -> Lifted<T>,
     ) -> Answer<H, T> {
         self.pool.call(host, self.deadline, question, lift)
@@ -337,7 +288,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         &self,
         host: H,
         presented: &[u8],
-        question: impl FnOnce(&Guest, &mut Store<State<H>>) -> wasmtime::Result<Result<W, wit::Denial>>,
+        question: impl FnOnce(Call<'_, State<H>>) -> Answered<W>,
         lift: impl FnOnce(W) -> Lifted<T>,
     ) -> Answer<H, T> {
         if presented.len() > PRESENTED_BYTES {
@@ -350,7 +301,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     fn decide_in_bulk<W, T>(
         &self,
         host: H,
-        question: impl FnOnce(&Guest, &mut Store<State<H>>) -> wasmtime::Result<Result<W, wit::Denial>>,
+        question: impl FnOnce(Call<'_, State<H>>) -> Answered<W>,
         lift: impl FnOnce(W) -> Lifted<T>,
     ) -> Answer<H, T> {
         self.pool.call(host, self.bulk_deadline, question, lift)

@@ -8,21 +8,26 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use patrol_policy::types::{Denial, Outage};
+use wasmtime::component::Instance;
 use wasmtime::{Store, StoreContextMut, UpdateDeadline};
 
-use super::bindings::{Policy as Guest, patrol::policy::types as wit};
-use super::fault::{Ending, Fault};
+use super::bindings::{self, patrol::policy::types as wit};
+use super::exports::Call;
+use super::fault::{Ending, Fault, printable};
 use super::limits::{HANDLES, HOSTCALL_BYTES, IDLE_INSTANCES, Limiter};
 use super::ports::State;
-use super::release::{Isolation, Options, Release};
+use super::release::{Isolation, LoadError, Options, Release};
 use super::runtime::ticks_for;
 
 /// An instance, not yet made before its first call, and how many calls it may still serve.
-struct Slot<H: 'static> {
+pub(super) struct Slot<H: 'static> {
     store: Store<State<H>>,
-    guest: Option<Guest>,
+    instance: Option<Instance>,
     calls_left: u32,
 }
+
+/// What a guest said: a fault outside, the contract's own denial inside.
+pub(super) type Answered<W> = wasmtime::Result<Result<W, wit::Denial>>;
 
 /// The instances of one release.
 pub(super) struct Pool<H: 'static> {
@@ -55,17 +60,19 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         &self,
         host: H,
         deadline: Duration,
-        question: impl FnOnce(&Guest, &mut Store<State<H>>) -> wasmtime::Result<Result<W, wit::Denial>>,
+        question: impl FnOnce(Call<'_, State<H>>) -> Answered<W>,
         lift: impl FnOnce(W) -> Result<T, String>,
     ) -> (H, Result<T, Ending>) {
         let mut slot = self.take();
         slot.store.data_mut().begin(host);
         // Before instantiation: it runs the guest's start function.
         slot.store.set_epoch_deadline(ticks_for(deadline));
-        let answer = self.instance(&mut slot).and_then(|guest| {
-            let answer = question(&guest, &mut slot.store);
-            slot.guest = Some(guest);
-            answer
+        let answer = self.instance(&mut slot).and_then(|instance| {
+            question(Call {
+                exports: &self.release.exports,
+                instance: &instance,
+                store: &mut slot.store,
+            })
         });
         let (host, outage) = slot.store.data_mut().finish();
         // INVARIANT: `begin` put the host there, the slot is ours alone, and nothing but `finish` takes it out.
@@ -81,19 +88,33 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         (host, verdict)
     }
 
-    fn instance(&self, slot: &mut Slot<H>) -> wasmtime::Result<Guest> {
-        match slot.guest.take() {
-            Some(guest) => Ok(guest),
-            None => self.release.pre.instantiate(&mut slot.store),
-        }
+    /// Makes an instance, and drops it: the first thing that a component does is what it does when it starts.
+    pub(super) fn try_out(&self, deadline: Duration) -> Result<(), LoadError> {
+        let mut slot = self.fresh();
+        slot.store.set_epoch_deadline(ticks_for(deadline));
+        let instance = self
+            .instance(&mut slot)
+            .map_err(|e| LoadError::Start(Fault::from_error(&e, deadline)))?;
+        bindings::Policy::new(&mut slot.store, &instance)
+            .map_err(|e| LoadError::Exports(printable(&format!("{e:#}"))))?;
+        Ok(())
     }
 
-    fn take(&self) -> Slot<H> {
+    fn instance(&self, slot: &mut Slot<H>) -> wasmtime::Result<Instance> {
+        if let Some(instance) = slot.instance {
+            return Ok(instance);
+        }
+        let instance = self.release.pre.instantiate(&mut slot.store)?;
+        slot.instance = Some(instance);
+        Ok(instance)
+    }
+
+    pub(super) fn take(&self) -> Slot<H> {
         let idle = self.idle.lock().unwrap_or_else(PoisonError::into_inner).pop();
         idle.unwrap_or_else(|| self.fresh())
     }
 
-    fn put(&self, mut slot: Slot<H>) {
+    pub(super) fn put(&self, mut slot: Slot<H>) {
         slot.calls_left = slot.calls_left.saturating_sub(1);
         if slot.calls_left == 0 {
             return;
@@ -102,6 +123,17 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         if idle.len() < IDLE_INSTANCES {
             idle.push(slot);
         }
+    }
+
+    /// How many calls each idle instance has left.
+    #[cfg(test)]
+    pub(super) fn idle_calls_left(&self) -> Vec<u32> {
+        self.idle
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .iter()
+            .map(|slot| slot.calls_left)
+            .collect()
     }
 
     fn fresh(&self) -> Slot<H> {
@@ -114,7 +146,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         store.epoch_deadline_callback(out_of_time);
         Slot {
             store,
-            guest: None,
+            instance: None,
             calls_left: self.calls_per_instance.get(),
         }
     }
@@ -131,7 +163,7 @@ fn out_of_time<H>(mut store: StoreContextMut<'_, State<H>>) -> wasmtime::Result<
 
 /// What an answer is worth.
 fn judge<W, T>(
-    answer: wasmtime::Result<Result<W, wit::Denial>>,
+    answer: Answered<W>,
     outage: Option<Outage>,
     deadline: Duration,
     lift: impl FnOnce(W) -> Result<T, String>,

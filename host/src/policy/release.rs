@@ -5,12 +5,12 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sha2::{Digest, Sha256};
-use wasmtime::component::types::Component as ComponentType;
-use wasmtime::component::{Component, HasSelf, Linker};
+use wasmtime::component::{Component, HasSelf, InstancePre, Linker};
 
 use super::bindings;
 use super::cache::{Cache, Miss};
-use super::fault::printable;
+use super::exports::Exports;
+use super::fault::{Fault, printable};
 use super::limits::{BULK_DEADLINE, COMPONENT_BYTES, DEADLINE, MEMORY_BYTES, MEMORY_CEILING};
 use super::ports::State;
 use super::runtime::Runtime;
@@ -93,6 +93,9 @@ pub enum LoadError {
     /// More memories, tables or instances than a policy may have, or larger ones.
     #[error("the policy is larger than this host allows: {0}; `host/src/policy/limits.rs` lists the limits")]
     Limits(String),
+    /// It did not get as far as being asked.
+    #[error("the policy cannot be started: {0}")]
+    Start(Fault),
     /// Settings that make no sense.
     #[error("the policy cannot be run with these settings: {0}")]
     Options(String),
@@ -106,10 +109,11 @@ pub enum LoadError {
 /// A component that passed all checks, for hosts of type `H`.
 pub(super) struct Release<H: 'static> {
     pub(super) runtime: Arc<Runtime>,
-    pub(super) pre: bindings::PolicyPre<State<H>>,
+    pub(super) pre: InstancePre<State<H>>,
+    pub(super) exports: Exports,
     pub(super) digest: [u8; 32],
-    pub(super) imports: Vec<String>,
-    pub(super) exports: Vec<String>,
+    pub(super) import_names: Vec<String>,
+    pub(super) export_names: Vec<String>,
     pub(super) size: usize,
     pub(super) from_cache: bool,
 }
@@ -126,9 +130,9 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
         let (component, from_cache) = compile(&runtime, bytes, &digest, options)?;
 
         let shape = component.component_type();
-        let imports: Vec<String> = shape.imports(engine).map(|(name, _)| name.to_owned()).collect();
+        let import_names: Vec<String> = shape.imports(engine).map(|(name, _)| name.to_owned()).collect();
         // The linker would find this, too; this message says what to do about it.
-        if let Some(foreign) = imports.iter().find(|name| !name.starts_with(PACKAGE)) {
+        if let Some(foreign) = import_names.iter().find(|name| !name.starts_with(PACKAGE)) {
             return Err(LoadError::Imports(printable(foreign)));
         }
         let mut linker = Linker::<State<H>>::new(engine);
@@ -137,23 +141,20 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
         let pre = linker
             .instantiate_pre(&component)
             .map_err(|e| LoadError::ImportTypes(printable(&format!("{e:#}"))))?;
-        let pre =
-            bindings::PolicyPre::new(pre).map_err(|e| LoadError::Exports(printable(&format!("{e:#}"))))?;
-        let exports = export_names(&shape, engine);
+        let exports = Exports::find(&component)
+            .map_err(|missing| LoadError::Exports(format!("there is no function {missing}")))?;
+        let export_names = shape.exports(engine).map(|(name, _)| name.to_owned()).collect();
         Ok(Self {
             pre,
             digest,
-            imports,
+            import_names,
+            export_names,
             exports,
             size: bytes.len(),
             from_cache,
             runtime,
         })
     }
-}
-
-fn export_names(shape: &ComponentType, engine: &wasmtime::Engine) -> Vec<String> {
-    shape.exports(engine).map(|(name, _)| name.to_owned()).collect()
 }
 
 fn check_options(options: &Options) -> Result<(), LoadError> {

@@ -8,7 +8,7 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
-use patrol_policy::types::{Actor, ActorRole, Audience, End, Id, RefusalReason, Timestamp};
+use patrol_policy::types::{Actor, ActorRole, Audience, ClosedSession, End, Id, RefusalReason, Timestamp};
 
 use super::call::{Call, Operation};
 use super::events::AuditEvent;
@@ -52,6 +52,8 @@ pub struct SignIn {
     pub secret: Secret,
     /// When the session ends however much it is used.
     pub expires: Timestamp,
+    /// When the PAT itself will end if it is not used again, and why.
+    pub token_ends: End,
 }
 
 impl Patrol {
@@ -140,6 +142,7 @@ impl Patrol {
                         identity,
                         secret: opened.secret,
                         expires: opened.expires,
+                        token_ends: grant.ends,
                     })
                 },
             )
@@ -188,7 +191,7 @@ impl Patrol {
     ///
     /// # Errors
     /// As [`Patrol::authenticate`].
-    pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<(), Error> {
+    pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
         const EVENT: &str = "logout";
         self.decide(
             Operation::CloseSession,
@@ -201,7 +204,8 @@ impl Patrol {
                 let event = AuditEvent::new(EVENT, call.now, &caller)
                     .by_owner_of(&row)
                     .session(closed.session);
-                Ok(event.write(call.transaction()?)?)
+                event.write(call.transaction()?)?;
+                Ok(closed)
             },
         )
         .inspect_err(|error| self.note_refused(EVENT, Kind::Session, presented, error, origin))
@@ -254,6 +258,14 @@ impl Patrol {
         user
     }
 
+    /// Whether this user may sign in to the REST API with a password at all (R11).
+    ///
+    /// # Errors
+    /// Refusals as `wit/engine.wit` lists them for `decide-password-sign-in`.
+    pub fn decide_password_sign_in(&self, user: Id) -> Result<(), Error> {
+        self.look(|policy, call| policy.decide_password_sign_in(call, user))
+    }
+
     fn find_account(&self, tenant: &str, user: &str) -> Result<Account, Error> {
         let read = self.store.read()?;
         let Some(tenant) = read.tenant_by_name(tenant)? else {
@@ -276,8 +288,7 @@ impl Patrol {
         hash: Option<String>,
         password: &Secret,
     ) -> Result<UserRow, Error> {
-        let decision = self.look(|policy, call| policy.decide_password_sign_in(call, user.id));
-        match decision {
+        match self.decide_password_sign_in(user.id) {
             Ok(()) => {}
             // What is wrong with the account is for those who know its password; that a PAT is needed is for all.
             Err(Error::Refused(refusal)) if refusal.reason != RefusalReason::PatRequired => {

@@ -145,7 +145,7 @@ impl Patrol {
     pub fn sweep(&self) -> Result<Swept, Error> {
         let mut total = Swept::default();
         for _ in 0..ROUNDS {
-            let swept = self.sweep_round()?;
+            let swept = self.sweep_round(ROUND)?;
             total.ended = total.ended.saturating_add(swept.ended);
             total.secrets = total.secrets.saturating_add(swept.secrets);
             total.forgotten = total.forgotten.saturating_add(swept.forgotten);
@@ -158,10 +158,14 @@ impl Patrol {
         Ok(total)
     }
 
-    fn sweep_round(&self) -> Result<Swept, Error> {
+    /// One round of [`Patrol::sweep`], over at most `limit` records of each kind.
+    ///
+    /// # Errors
+    /// As [`Patrol::sweep`].
+    pub fn sweep_round(&self, limit: u32) -> Result<Swept, Error> {
         self.decide(
             Operation::Sweep,
-            |policy, call| policy.sweep(call, ROUND),
+            |policy, call| policy.sweep(call, limit),
             |call, swept| {
                 if swept.ended > 0 || swept.forgotten > 0 {
                     let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())

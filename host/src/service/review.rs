@@ -1,6 +1,6 @@
 //! What administrators review: all tokens with when and why they end (R13), and the audit trail.
 
-use patrol_policy::types::{Id, Outlook};
+use patrol_policy::types::{Id, Outlook, Scope, TokenState};
 
 use super::{Error, Patrol};
 use crate::store::sqlite::{AuditVerdict, verify_audit};
@@ -27,12 +27,20 @@ impl Patrol {
     pub fn review(&self, filter: &TokenFilter) -> Result<Vec<ReviewedToken>, Error> {
         let rows = self.store.read()?.token_rows(filter)?;
         let states: Vec<_> = rows.iter().map(|row| row.state).collect();
-        let outlooks = self.look(|policy, call| policy.foresee(call, &states))?;
+        let outlooks = self.foresee(&states)?;
         Ok(rows
             .into_iter()
             .zip(outlooks)
             .map(|(row, outlook)| ReviewedToken { row, outlook })
             .collect())
+    }
+
+    /// When each of these tokens ended or will end, in the same order.
+    ///
+    /// # Errors
+    /// A fault of the policy.
+    pub fn foresee(&self, states: &[TokenState]) -> Result<Vec<Outlook>, Error> {
+        self.look(|policy, call| policy.foresee(call, states))
     }
 
     /// Calls `each` for every token that the filter lets through, page by page, until it says no. The filter's own
@@ -63,10 +71,10 @@ impl Patrol {
 
     /// What a change of authentication method of this scope would revoke, for [`Patrol::review_all`] (R9).
     #[must_use]
-    pub fn live_in(&self, scope: patrol_policy::types::Scope) -> TokenFilter {
+    pub fn live_in(&self, scope: Scope) -> TokenFilter {
         let (tenant, owner) = match scope {
-            patrol_policy::types::Scope::Tenant(id) => (Some(id), None),
-            patrol_policy::types::Scope::Owner(id) => (None, Some(id)),
+            Scope::Tenant(id) => (Some(id), None),
+            Scope::Owner(id) => (None, Some(id)),
         };
         TokenFilter {
             owner,
@@ -87,9 +95,7 @@ impl Patrol {
             what: "token",
             name: id.to_string(),
         })?;
-        let outlook = self
-            .look(|policy, call| policy.foresee(call, &[row.state]))?
-            .pop();
+        let outlook = self.foresee(&[row.state])?.pop();
         let outlook =
             outlook.ok_or_else(|| crate::policy::Fault::Contract("it foresaw nothing".to_owned()))?;
         Ok(ReviewedToken { row, outlook })

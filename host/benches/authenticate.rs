@@ -1,0 +1,263 @@
+//! What a verification costs, layer by layer, in one run:
+//!
+//! * `native`: the engine as Rust, the record in memory;
+//! * `warm`, `per-call`: the same engine as the component, in an instance that is used again, or a fresh one;
+//! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
+//!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time;
+//! * at the end, `/check/nginx` over HTTP against the same listener answering 204 at once, one worker thread each.
+//!
+//! `cargo bench -p patrol --bench authenticate`
+#![allow(
+    clippy::unwrap_used,
+    clippy::panic,
+    clippy::arithmetic_side_effects,
+    clippy::cast_precision_loss,
+    clippy::indexing_slicing,
+    clippy::print_stdout,
+    missing_docs,
+    reason = "a bench stops at the first surprise"
+)]
+
+mod one_token;
+
+use std::hint::black_box;
+use std::io::{Read as _, Write as _};
+use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use axum::Router;
+use axum::http::StatusCode;
+use axum::routing::get;
+use criterion::{BenchmarkId, Criterion};
+use one_token::OneToken;
+use patrol::config::IsolationName;
+use patrol::http;
+use patrol::policy::{Isolation, Options, Policy};
+use patrol::service::{Caller, NewAccount, Origin, Patrol, Settings};
+use patrol_policy::Engine;
+use patrol_policy::types::DAY;
+
+const AUDIENCE: &str = "api";
+
+fn patrol(directory: &std::path::Path, isolation: IsolationName) -> Patrol {
+    let mut settings = Settings::new(directory);
+    settings.config.policy.isolation = isolation;
+    Patrol::open(settings).unwrap()
+}
+
+/// A data directory with one token, and the token.
+fn one_user(directory: &std::path::Path) -> Vec<u8> {
+    let patrol = patrol(directory, IsolationName::PerCall);
+    let caller = Caller::operator(None);
+    patrol.create_tenant(&caller, "acme", "password", false).unwrap();
+    let account = NewAccount {
+        name: "ada".to_owned(),
+        email: None,
+        roles: vec!["admin".to_owned()],
+    };
+    let owner = patrol.create_user(&caller, "acme", &account).unwrap().id;
+    let expires = patrol.now() + 90 * DAY;
+    patrol
+        .issue(&caller, owner, "bench", expires, AUDIENCE)
+        .unwrap()
+        .secret
+        .into_bytes()
+}
+
+fn engines(criterion: &mut Criterion) {
+    let mut group = criterion.benchmark_group("authenticate");
+    let (mut host, presented) = (OneToken::new(), OneToken::presented());
+    group.bench_function("native", |bencher| {
+        bencher.iter(|| {
+            Engine::new(&mut host)
+                .authenticate(black_box(&presented), 1)
+                .unwrap()
+        });
+    });
+    for (name, isolation) in [
+        ("warm", Isolation::Warm { max_calls: u32::MAX }),
+        ("per-call", Isolation::PerCall),
+    ] {
+        let options = Options {
+            isolation,
+            ..Options::default()
+        };
+        let policy = Policy::load(Policy::<OneToken>::embedded(), &options).unwrap();
+        // The host value goes in and comes back.
+        let mut host = Some(OneToken::new());
+        group.bench_function(name, |bencher| {
+            bencher.iter(|| {
+                let (back, answer) = policy.authenticate(host.take().unwrap(), black_box(&presented), 1);
+                host = Some(back);
+                answer.unwrap()
+            });
+        });
+    }
+    group.finish();
+}
+
+fn service(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let presented = one_user(directory.path());
+    let mut group = criterion.benchmark_group("authenticate");
+    for (name, isolation) in [
+        ("warm", IsolationName::Warm),
+        ("per-call", IsolationName::PerCall),
+    ] {
+        let patrol = patrol(directory.path(), isolation);
+        let origin = Origin::default();
+        group.bench_function(BenchmarkId::new("sqlite", name), |bencher| {
+            bencher.iter(|| {
+                patrol
+                    .authenticate(black_box(&presented), AUDIENCE, &origin)
+                    .unwrap()
+            });
+        });
+    }
+    let patrol = patrol(directory.path(), IsolationName::PerCall);
+    let origin = Origin::default();
+    group.bench_function("sqlite/per-call/miss", |bencher| {
+        bencher.iter_custom(|rounds| {
+            let mut spent = Duration::ZERO;
+            for _ in 0..rounds {
+                // Any commit makes the cached row stale.
+                patrol.authenticate(&presented, AUDIENCE, &origin).unwrap();
+                patrol.flush().unwrap();
+                let start = Instant::now();
+                patrol
+                    .authenticate(black_box(&presented), AUDIENCE, &origin)
+                    .unwrap();
+                spent += start.elapsed();
+            }
+            spent
+        });
+    });
+    group.finish();
+}
+
+/// A listener with one worker thread, until dropped.
+struct Server {
+    address: SocketAddr,
+    stop: Option<tokio::sync::oneshot::Sender<()>>,
+    thread: Option<std::thread::JoinHandle<()>>,
+}
+
+impl Server {
+    fn start(router: Router) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = listener.local_addr().unwrap();
+        let (stop, stopped) = tokio::sync::oneshot::channel();
+        let thread = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build()
+                .unwrap();
+            let until = async {
+                let _ = stopped.await;
+            };
+            runtime.block_on(http::serve(router, listener, until)).unwrap();
+        });
+        Self {
+            address,
+            stop: Some(stop),
+            thread: Some(thread),
+        }
+    }
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        drop(self.stop.take());
+        if let Some(thread) = self.thread.take() {
+            let _ = thread.join();
+        }
+    }
+}
+
+/// Requests a second over 16 connections that each always have a request under way: what one worker can answer.
+fn rate(server: &Server, request: &[u8], expected: &str, time: Duration) -> f64 {
+    const CONNECTIONS: usize = 16;
+    let mut streams: Vec<_> = (0..CONNECTIONS)
+        .map(|_| {
+            let stream = TcpStream::connect(server.address).unwrap();
+            stream.set_nodelay(true).unwrap();
+            stream
+        })
+        .collect();
+    let mut answered = 0_u64;
+    let start = Instant::now();
+    let mut buffer = [0; 2048];
+    while start.elapsed() < time {
+        // One client thread: sixteen requests out, sixteen answers in.
+        for stream in &mut streams {
+            stream.write_all(request).unwrap();
+        }
+        for stream in &mut streams {
+            let mut length = 0;
+            while !buffer[..length].ends_with(b"\r\n\r\n") {
+                length += stream.read(&mut buffer[length..]).unwrap();
+            }
+            assert!(
+                buffer.starts_with(expected.as_bytes()),
+                "{}",
+                String::from_utf8_lossy(&buffer[..length])
+            );
+            answered += 1;
+        }
+    }
+    answered as f64 / start.elapsed().as_secs_f64()
+}
+
+fn over_http() {
+    let directory = tempfile::tempdir().unwrap();
+    let secret = String::from_utf8(one_user(directory.path())).unwrap();
+    let request = format!(
+        "GET /check/nginx HTTP/1.1\r\nHost: patrol\r\nX-Original-URI: /\r\nX-Original-Method: GET\r\n\
+         X-Real-IP: 127.0.0.1\r\nUser-Agent: bench\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    );
+    let nothing =
+        Server::start(Router::new().route("/check/nginx", get(|| async { StatusCode::NO_CONTENT })));
+    let checks: Vec<_> = [
+        ("warm", IsolationName::Warm),
+        ("per-call", IsolationName::PerCall),
+    ]
+    .into_iter()
+    .map(|(name, isolation)| {
+        let patrol = Arc::new(patrol(directory.path(), isolation));
+        (name, Server::start(http::router(patrol)))
+    })
+    .collect();
+    // Interleaved, and the median of several rounds each, since machines are noisy.
+    const ROUNDS: usize = 7;
+    let time = Duration::from_millis(700);
+    let mut rates = vec![Vec::new(); 1 + checks.len()];
+    for _ in 0..ROUNDS {
+        rates[0].push(rate(&nothing, request.as_bytes(), "HTTP/1.1 204", time));
+        for (index, (_, server)) in checks.iter().enumerate() {
+            rates[1 + index].push(rate(server, request.as_bytes(), "HTTP/1.1 200", time));
+        }
+    }
+    let median = |rates: &mut Vec<f64>| {
+        rates.sort_by(f64::total_cmp);
+        rates[ROUNDS / 2]
+    };
+    let base = median(&mut rates[0]);
+    println!("\nhttp, one worker, 16 connections, median of {ROUNDS}:");
+    println!("  204 at once            {base:>8.0} requests/s");
+    for (index, (name, _)) in checks.iter().enumerate() {
+        let checked = median(&mut rates[1 + index]);
+        println!(
+            "  /check/nginx, {name:<8} {checked:>8.0} requests/s, {:.2} of it",
+            checked / base
+        );
+    }
+}
+
+fn main() {
+    let mut criterion = Criterion::default().configure_from_args();
+    engines(&mut criterion);
+    service(&mut criterion);
+    criterion.final_summary();
+    over_http();
+}

@@ -1,0 +1,42 @@
+;; Says yes in the name of somebody else: the token is the one presented, the owner is its own invention.
+(module
+  (global $hi (mut i64) (i64.const 0))
+  (global $lo (mut i64) (i64.const 0))
+  ;; Adds one base62 digit to the identifier.
+  (func $digit (param $c i32)
+    (local $low i64) (local $high i64)
+    (local.set $low (i64.extend_i32_u (i32.sub (local.get $c)
+      (select (i32.const 48)
+        (select (i32.const 55) (i32.const 61) (i32.lt_u (local.get $c) (i32.const 97)))
+        (i32.lt_u (local.get $c) (i32.const 65))))))
+    ;; 128-bit multiplication by 62, in halves of the lower word.
+    (local.set $low (i64.add (local.get $low)
+      (i64.mul (i64.and (global.get $lo) (i64.const 0xffffffff)) (i64.const 62))))
+    (local.set $high (i64.add (i64.shr_u (local.get $low) (i64.const 32))
+      (i64.mul (i64.shr_u (global.get $lo) (i64.const 32)) (i64.const 62))))
+    (global.set $lo (i64.or (i64.shl (local.get $high) (i64.const 32))
+      (i64.and (local.get $low) (i64.const 0xffffffff))))
+    (global.set $hi (i64.add (i64.mul (global.get $hi) (i64.const 62))
+      (i64.shr_u (local.get $high) (i64.const 32)))))
+
+  ;; Reads the identifier out of a presented token: 22 digits after the prefix of 11 characters.
+  (func $read (param $text i32)
+    (local $at i32)
+    (global.set $hi (i64.const 0))
+    (global.set $lo (i64.const 0))
+    (local.set $at (i32.const 11))
+    (loop $again
+      (call $digit (i32.load8_u (i32.add (local.get $text) (local.get $at))))
+      (local.set $at (i32.add (local.get $at) (i32.const 1)))
+      (br_if $again (i32.lt_u (local.get $at) (i32.const 33)))))
+
+  (func (export "patrol:policy/engine@0.1.0#authenticate") (param $text i32) (param $length i32) (param $audience i32) (result i32)
+    (call $read (local.get $text))
+    (i64.store (i32.const 24) (global.get $hi))
+    (i64.store (i32.const 32) (global.get $lo))
+    (i64.store (i32.const 40) (i64.const 0x3333333333333333))
+    (i64.store (i32.const 48) (i64.const 0x4444444444444444))
+    (i64.store (i32.const 56) (i64.const 0x5555555555555555))
+    (i64.store (i32.const 64) (i64.const 0x6666666666666666))
+    (i64.store (i32.const 72) (i64.const -1))
+    (i32.const 16)))

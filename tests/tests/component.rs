@@ -1,0 +1,132 @@
+//! The component that is built with the host: what it needs, what it offers, how large it is, and that it decides as
+//! the rules say when it is run by the host.
+
+#![allow(clippy::unwrap_used, clippy::panic, reason = "tests")]
+
+use patrol::policy::{Isolation, Options};
+use patrol_tests::trace::{Trace, run, traces};
+use patrol_tests::wasm::{self, Wasm};
+use proptest::strategy::{Strategy, ValueTree};
+use proptest::test_runner::TestRunner;
+use wasmparser::{ComponentExternalKind, Encoding, Parser, Payload};
+
+/// As the registry of a component's parts says it, without the host's own loader.
+struct Shape {
+    imports: Vec<String>,
+    exports: Vec<String>,
+    memories: Vec<u64>,
+}
+
+fn shape(bytes: &[u8]) -> Shape {
+    let mut shape = Shape {
+        imports: Vec::new(),
+        exports: Vec::new(),
+        memories: Vec::new(),
+    };
+    let mut nesting = Vec::new();
+    for payload in Parser::new(0).parse_all(bytes) {
+        match payload.unwrap() {
+            Payload::Version { encoding, .. } => nesting.push(encoding),
+            Payload::End(_) => drop(nesting.pop()),
+            // Only the outermost component's imports and exports are the host's business.
+            Payload::ComponentImportSection(imports) if nesting.len() == 1 => {
+                shape.imports.extend(
+                    imports
+                        .into_iter()
+                        .map(|import| import.unwrap().name.name.to_owned()),
+                );
+            }
+            Payload::ComponentExportSection(exports) if nesting.len() == 1 => {
+                for export in exports {
+                    let export = export.unwrap();
+                    assert_eq!(
+                        export.kind,
+                        ComponentExternalKind::Instance,
+                        "{}",
+                        export.name.name
+                    );
+                    shape.exports.push(export.name.name.to_owned());
+                }
+            }
+            Payload::MemorySection(memories) => {
+                assert_eq!(nesting.last(), Some(&Encoding::Module));
+                shape
+                    .memories
+                    .extend(memories.into_iter().map(|memory| memory.unwrap().initial));
+            }
+            _ => {}
+        }
+    }
+    shape
+}
+
+#[test]
+fn the_component_imports_nothing_but_the_contract() {
+    let imports = shape(wasm::embedded()).imports;
+    assert!(!imports.is_empty());
+    for import in imports {
+        let interface = import
+            .strip_prefix("patrol:policy/")
+            .and_then(|rest| rest.strip_suffix("@0.1.0"));
+        assert!(interface.is_some(), "{import}");
+    }
+}
+
+#[test]
+fn the_component_exports_the_engine_and_about() {
+    assert_eq!(
+        shape(wasm::embedded()).exports,
+        ["patrol:policy/engine@0.1.0", "patrol:policy/about@0.1.0"]
+    );
+}
+
+#[test]
+fn the_component_is_small() {
+    // A fresh instance for each call pays for every page that it starts with.
+    let memories = shape(wasm::embedded()).memories;
+    assert!(matches!(memories[..], [1..=3]), "{memories:?} pages");
+    // A ratchet: most of it is the glue of the contract. It is compiled at the first start, and its size is a part of
+    // what a fresh instance costs, so let it grow only for a reason.
+    let size = wasm::embedded().len();
+    assert!(size <= 112 << 10, "{size} bytes");
+}
+
+const WARM: Isolation = Isolation::Warm { max_calls: 7 };
+
+/// Kept traces, then random ones: reproducible, since the native engine has been through more of them already.
+fn some_traces() -> Vec<Trace> {
+    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
+    let mut kept: Vec<_> = std::fs::read_dir(folder)
+        .unwrap()
+        .map(|entry| entry.unwrap().path())
+        .collect();
+    kept.sort();
+    let kept = kept
+        .iter()
+        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
+    let mut runner = TestRunner::deterministic();
+    let random = (0..100).map(|_| traces(80).new_tree(&mut runner).unwrap().current());
+    kept.chain(random).collect()
+}
+
+#[test]
+fn the_component_agrees_with_the_rules_however_it_is_run() {
+    for isolation in [Isolation::PerCall, WARM] {
+        // Time is not what this is about: a busy machine may take what it needs.
+        let deadline = std::time::Duration::from_secs(10);
+        let policy = wasm::load(&Options {
+            isolation,
+            deadline,
+            bulk_deadline: deadline,
+            ..Options::default()
+        });
+        for trace in some_traces() {
+            if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
+                panic!(
+                    "{isolation:?}: {reason}\n{}",
+                    serde_json::to_string_pretty(&trace).unwrap()
+                );
+            }
+        }
+    }
+}
