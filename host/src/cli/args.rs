@@ -19,8 +19,8 @@ Examples:
   patrol token create --owner ann --name nightly-backup --expires 90d
   patrol verify < token.txt
 
-Users are named NAME, TENANT/NAME, or by their UUID. Dates are UTC: 2027-01-31 stands for that whole day. Durations
-are written 90d, 4h, 30m or \"1h 30m\"; a day has 24 hours.
+Users are named NAME, TENANT/NAME, or by their UUID. Dates are UTC: 2027-01-31 stands for that whole day. \
+Durations are written 90d, 4h, 30m or \"1h 30m\"; a day has 24 hours.
 
 Exit codes:
     0  done
@@ -76,12 +76,10 @@ pub(super) struct Global {
     pub(super) log_format: LogFormat,
 }
 
-/// The form of the log.
+/// The form of the log: for people, or one JSON object a line.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum LogFormat {
-    /// For people
     Pretty,
-    /// One JSON object a line
     Json,
 }
 
@@ -212,9 +210,7 @@ impl Bound {
 /// A switch.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, ValueEnum)]
 pub(super) enum Switch {
-    /// Turn it on
     On,
-    /// Turn it off
     Off,
 }
 

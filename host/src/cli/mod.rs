@@ -27,6 +27,7 @@ use std::process::ExitCode;
 
 use anyhow::Context as _;
 use clap::{CommandFactory as _, Parser as _};
+use patrol_policy::token::Kind;
 use serde::Serialize;
 use tracing_subscriber::EnvFilter;
 
@@ -39,6 +40,9 @@ use crate::service::{Caller, Patrol, Settings};
 /// The `patrol` program: parses its arguments, does what they ask for, and says how it went.
 #[must_use]
 pub fn main() -> ExitCode {
+    if let Some(exit) = refuse_secrets() {
+        return exit.into();
+    }
     let cli = match Cli::try_parse() {
         Ok(cli) => cli,
         Err(error) => return refuse_arguments(&error).into(),
@@ -49,11 +53,36 @@ pub fn main() -> ExitCode {
         .into()
 }
 
+/// Refuses a token in an argument, whatever it was meant for, before it can get into a message or a record (R1).
+fn refuse_secrets() -> Option<Exit> {
+    let mut arguments = std::env::args_os();
+    if !arguments.any(|argument| holds_secret(&argument.to_string_lossy())) {
+        return None;
+    }
+    let message = "a token must not stand in an argument, where other users of the machine can see it: revoke it, and \
+                   give tokens on standard input";
+    Some(failure::report_usage(message, asked_for_json()))
+}
+
+/// Whether a text holds a token, or most of one.
+fn holds_secret(text: &str) -> bool {
+    [Kind::Pat, Kind::Session].iter().any(|kind| {
+        text.split(kind.prefix()).skip(1).any(|rest| {
+            let digits = rest.chars().take_while(char::is_ascii_alphanumeric);
+            digits.count() > 22
+        })
+    })
+}
+
+/// Whether JSON was asked for, by a guess: for arguments that were not understood.
+fn asked_for_json() -> bool {
+    std::env::args_os().any(|argument| argument == "--json")
+}
+
 /// Prints what clap has to say: help, the version, or a mistake.
 fn refuse_arguments(error: &clap::Error) -> Exit {
     let usage = error.use_stderr();
-    // The arguments were not understood, so whether JSON was asked for has to be guessed.
-    if usage && std::env::args_os().any(|argument| argument == "--json") {
+    if usage && asked_for_json() {
         let text = error.to_string();
         let mistake = text.split("\n\n").next().unwrap_or_default();
         return failure::report_usage(mistake.trim_start_matches("error: "), true);
@@ -225,5 +254,31 @@ fn shell_word(word: &OsStr) -> String {
         word.into_owned()
     } else {
         format!("'{}'", word.replace('\'', r"'\''"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_token_in_an_argument_is_noticed() {
+        let digits = "0aZ".repeat(24);
+        assert!(holds_secret(&format!("--name=patrol_pat_{digits}")));
+        assert!(holds_secret(&format!("patrol_ses_{digits}")));
+        assert!(!holds_secret("patrol_pat_list"));
+        assert!(!holds_secret(&digits));
+    }
+
+    #[test]
+    fn a_word_survives_the_shell() {
+        for (word, quoted) in [
+            ("/var/lib/patrol", "/var/lib/patrol"),
+            ("a b", "'a b'"),
+            ("it's", r"'it'\''s'"),
+            ("", "''"),
+        ] {
+            assert_eq!(shell_word(OsStr::new(word)), quoted);
+        }
     }
 }

@@ -23,8 +23,8 @@ Examples:
 
 SIGTERM and SIGINT end it: requests under way are answered first.
 
-Exit codes: 7 the data is damaged, 8 another server runs on it, 9 the address is in use, 10 the data directory cannot
-be used; `patrol --help` lists all.";
+Exit codes: 7 the data is damaged, 8 another server runs on it, 9 the address is in use, 10 the data directory \
+cannot be used; `patrol --help` lists all.";
 
 /// Where to listen.
 #[derive(Debug, Args)]
@@ -126,12 +126,15 @@ fn announce(session: &mut Session, patrol: &Patrol, address: SocketAddr) -> anyh
         tenants,
     };
     let first = (tenants == 0).then(|| first_steps(session, address));
-    session.out.answer(&record, || {
+    let printed = session.out.answer(&record, || {
         let mut text = summary(&record, &info);
         text.extend(first);
         text
-    })?;
-    session.out.flush()?;
+    });
+    // A server whose output nobody reads is still a server.
+    if let Err(error) = printed.and_then(|()| session.out.flush()) {
+        tracing::warn!(%error, "started, but could not say so");
+    }
     Ok(())
 }
 

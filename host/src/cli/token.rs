@@ -23,11 +23,11 @@ Examples:
   patrol token list --owner ann
   patrol token rotate 0198c5f0-0000-7000-8000-000000000000 --overlap 1h
 
-A token ends when it has not been used for 15 days (policy.idle_after), or at its expiration date, whichever comes
-first (R5).
+A token ends when it has not been used for 15 days (policy.idle_after), or at its expiration date, whichever \
+comes first (R5).
 
-Exit codes: 3 refused, for instance because the owner has 104 tokens (R7) or one of this name (R13), 4 no such token or
-user; `patrol --help` lists all.";
+Exit codes: 3 refused, for instance because the owner has 104 tokens (R7) or one of this name (R13), 4 no such \
+token or user; `patrol --help` lists all.";
 
 /// What can be done with tokens.
 #[derive(Debug, Subcommand)]
