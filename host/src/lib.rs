@@ -4,6 +4,7 @@
 //! speaks to gateways and people. In layers, each knowing only those below: [`cli`], [`http`](mod@http), [`service`],
 //! then [`policy`] and [`store`].
 
+pub mod cli;
 pub mod config;
 pub mod http;
 pub mod policy;

@@ -188,7 +188,7 @@ impl Serialize for Millis {
     }
 }
 
-/// Says how far `at` lies from `now`, roughly, such as `in 3 days` or `2 hours ago`.
+/// Says how far `at` lies from `now`, rounded, such as `in 3 days` or `2 hours ago`.
 #[must_use]
 pub fn roughly(at: Timestamp, now: Timestamp) -> String {
     const UNITS: [(Duration, &str); 4] = [
@@ -200,7 +200,8 @@ pub fn roughly(at: Timestamp, now: Timestamp) -> String {
     let distance = at.abs_diff(now);
     let Some((count, unit)) = UNITS
         .iter()
-        .find_map(|(size, unit)| Some((distance.checked_div(*size)?, *unit)).filter(|(n, _)| *n > 0))
+        .find(|(size, _)| distance >= *size)
+        .and_then(|(size, unit)| Some((distance.saturating_add(size / 2).checked_div(*size)?, *unit)))
     else {
         return "now".to_owned();
     };
@@ -271,6 +272,7 @@ mod tests {
     #[test]
     fn distances_are_told_in_words() {
         assert_eq!(roughly(3 * DAY, 0), "in 3 days");
+        assert_eq!(roughly(15 * DAY - 20, 0), "in 15 days");
         assert_eq!(roughly(0, 3_600_000), "1 hour ago");
         assert_eq!(roughly(5, 5), "now");
     }

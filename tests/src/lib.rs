@@ -1,5 +1,5 @@
 //! What the proofs share: a host in memory, the rules written a second time, the traces that set one against the
-//! other, and policies that mean harm.
+//! other, policies that mean harm, and the program as people run it.
 
 pub mod bin;
 pub mod hostile;

@@ -1,0 +1,272 @@
+//! Why a command failed: one line for people, one object for programs, and an exit code for scripts.
+
+use std::fmt::Display;
+use std::io::{self, Write as _};
+use std::net::SocketAddr;
+use std::process::ExitCode;
+
+use patrol_policy::types::RefusalReason;
+use serde::Serialize;
+
+use super::print::{OutputError, plain};
+use crate::config::ConfigError;
+use crate::policy::LoadError;
+use crate::service::{Error, OpenError};
+use crate::store::sqlite::OpenError as StoreOpenError;
+
+/// How a command ends; the discriminant is the exit code.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub(super) enum Exit {
+    Done = 0,
+    Unexpected = 1,
+    Usage = 2,
+    Refused = 3,
+    NotFound = 4,
+    Exists = 5,
+    NoVerdict = 6,
+    Store = 7,
+    InUse = 8,
+    Listen = 9,
+    DataDirectory = 10,
+    Newer = 11,
+    Problems = 12,
+    /// The reader of standard output went away, told as shells tell it.
+    BrokenPipe = 141,
+}
+
+impl From<Exit> for ExitCode {
+    fn from(exit: Exit) -> Self {
+        Self::from(exit as u8)
+    }
+}
+
+impl Exit {
+    /// A word for programs.
+    const fn word(self) -> &'static str {
+        match self {
+            Self::Done => "done",
+            Self::Unexpected => "unexpected",
+            Self::Usage => "usage",
+            Self::Refused => "refused",
+            Self::NotFound => "not-found",
+            Self::Exists => "exists",
+            Self::NoVerdict => "no-verdict",
+            Self::Store => "store",
+            Self::InUse => "in-use",
+            Self::Listen => "listen",
+            Self::DataDirectory => "data-directory",
+            Self::Newer => "newer-version",
+            Self::Problems => "problems",
+            Self::BrokenPipe => "broken-pipe",
+        }
+    }
+}
+
+/// A failure that the command line itself finds.
+#[derive(Debug, thiserror::Error)]
+pub(super) enum Failure {
+    /// What was asked for makes no sense.
+    #[error("{0}")]
+    Usage(String),
+    /// The address cannot be listened on.
+    #[error(
+        "cannot listen on {address}: {source}; choose another address with --listen, or stop what uses this one"
+    )]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// Why not.
+        source: io::Error,
+    },
+}
+
+/// The exit code for an error, and the reason where the policy refused.
+fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
+    if let Some(OutputError(error)) = error.downcast_ref() {
+        let exit = match error.kind() {
+            io::ErrorKind::BrokenPipe => Exit::BrokenPipe,
+            _ => Exit::Unexpected,
+        };
+        return (exit, None);
+    }
+    if let Some(error) = error.downcast_ref::<Error>() {
+        return (of_service(error), error.refusal());
+    }
+    let exit = if let Some(failure) = error.downcast_ref::<Failure>() {
+        match failure {
+            Failure::Usage(_) => Exit::Usage,
+            Failure::Listen { .. } => Exit::Listen,
+        }
+    } else if let Some(error) = error.downcast_ref::<OpenError>() {
+        of_opening(error)
+    } else if error.is::<ConfigError>() {
+        Exit::Usage
+    } else {
+        Exit::Unexpected
+    };
+    (exit, None)
+}
+
+const fn of_service(error: &Error) -> Exit {
+    match error {
+        Error::Refused(refusal) => match refusal.reason {
+            RefusalReason::NoSuchOwner | RefusalReason::NoSuchToken => Exit::NotFound,
+            _ => Exit::Refused,
+        },
+        Error::Fault(_) => Exit::NoVerdict,
+        Error::Outage(_) => Exit::Store,
+        Error::Exists { .. } => Exit::Exists,
+        Error::NotFound { .. } => Exit::NotFound,
+        Error::Invalid(_) => Exit::Usage,
+        Error::WrongPassword => Exit::Refused,
+    }
+}
+
+const fn of_opening(error: &OpenError) -> Exit {
+    match error {
+        OpenError::Store(error) => match error {
+            StoreOpenError::NoData(_)
+            | StoreOpenError::NoDirectory { .. }
+            | StoreOpenError::NotWritable { .. }
+            | StoreOpenError::Exposed { .. } => Exit::DataDirectory,
+            StoreOpenError::Newer { .. } => Exit::Newer,
+            StoreOpenError::NotADatabase(_)
+            | StoreOpenError::Foreign
+            | StoreOpenError::Damaged(_)
+            | StoreOpenError::Busy
+            | StoreOpenError::Unavailable(_) => Exit::Store,
+        },
+        OpenError::Outage(_) => Exit::Store,
+        OpenError::Policy(LoadError::Options(_)) => Exit::Usage,
+        OpenError::Policy(_) => Exit::NoVerdict,
+        OpenError::InUse(_) => Exit::InUse,
+        OpenError::Lock { .. } => Exit::DataDirectory,
+    }
+}
+
+#[derive(Serialize)]
+struct ErrorRecord<'a> {
+    error: ErrorBody<'a>,
+}
+
+#[derive(Serialize)]
+struct ErrorBody<'a> {
+    code: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    reason: Option<&'static str>,
+    message: &'a str,
+}
+
+/// Says on standard error what went wrong, and how the program is to end.
+pub(super) fn report(error: &anyhow::Error, json: bool) -> Exit {
+    let (exit, reason) = classify(error);
+    if exit != Exit::BrokenPipe {
+        say(exit, reason, &one_line(error), json);
+    }
+    exit
+}
+
+/// Says on standard error that the command line makes no sense.
+pub(super) fn report_usage(message: &str, json: bool) -> Exit {
+    say(Exit::Usage, None, &one_line(message), json);
+    Exit::Usage
+}
+
+fn say(exit: Exit, reason: Option<RefusalReason>, message: &str, json: bool) {
+    let record = ErrorRecord {
+        error: ErrorBody {
+            code: exit.word(),
+            reason: reason.map(RefusalReason::as_str),
+            message,
+        },
+    };
+    let line = match serde_json::to_string(&record) {
+        Ok(line) if json => line,
+        _ => format!("patrol: {message}"),
+    };
+    // If standard error takes nothing, there is nobody to tell; the exit code stands.
+    let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// A message in one line: a parser's drawing of the mistake is left out, the rest is joined.
+fn one_line(message: impl Display) -> String {
+    let message = message.to_string();
+    let drawing = |line: &str| {
+        line.trim_start_matches(|c: char| c.is_ascii_digit() || c == ' ')
+            .starts_with('|')
+    };
+    let lines: Vec<_> = message
+        .lines()
+        .filter(|line| !drawing(line))
+        .map(str::trim)
+        .filter(|line| !line.is_empty())
+        .collect();
+    plain(&lines.join(": "))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::policy::Fault;
+    use crate::store::StoreError;
+    use patrol_policy::types::Refusal;
+
+    fn exit(error: impl Into<anyhow::Error>) -> u8 {
+        classify(&error.into()).0 as u8
+    }
+
+    fn refused(reason: RefusalReason) -> Error {
+        Error::Refused(Refusal { reason, token: None })
+    }
+
+    #[test]
+    fn refusal_fault_and_outage_have_exit_codes_of_their_own() {
+        assert_eq!(exit(refused(RefusalReason::LimitReached)), 3);
+        assert_eq!(exit(Error::Fault(Fault::Trap("unreachable".to_owned()))), 6);
+        assert_eq!(exit(Error::Outage(StoreError::Busy)), 7);
+        assert_eq!(exit(OpenError::Outage(StoreError::Busy)), 7);
+    }
+
+    #[test]
+    fn what_is_not_there_is_told_from_what_is_refused() {
+        assert_eq!(exit(refused(RefusalReason::NoSuchToken)), 4);
+        assert_eq!(exit(refused(RefusalReason::Revoked)), 3);
+    }
+
+    #[test]
+    fn a_damaged_store_is_told_from_an_unusable_directory() {
+        assert_eq!(
+            exit(OpenError::Store(StoreOpenError::Damaged(vec![
+                "page 3".to_owned()
+            ]))),
+            7
+        );
+        assert_eq!(
+            exit(OpenError::Store(StoreOpenError::NotWritable {
+                path: "/data".into(),
+                reason: "it is read-only".to_owned()
+            })),
+            10
+        );
+    }
+
+    #[test]
+    fn an_error_keeps_its_exit_code_under_a_context() {
+        let error: anyhow::Error = OutputError(io::ErrorKind::BrokenPipe.into()).into();
+        assert_eq!(
+            classify(&error.context("the secret was not shown")).0,
+            Exit::BrokenPipe
+        );
+        assert_eq!(exit(anyhow::anyhow!("anything else")), 1);
+    }
+
+    #[test]
+    fn a_parsers_drawing_is_left_out_of_the_line() {
+        let error = toml::from_str::<crate::config::Config>("[policy]\nidle_afer = \"7d\"").unwrap_err();
+        let line = one_line(error);
+        assert!(line.contains("line 2") && line.contains("idle_afer"), "{line}");
+        assert!(!line.contains('\n') && !line.contains(" | "), "{line}");
+    }
+}

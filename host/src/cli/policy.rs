@@ -1,0 +1,115 @@
+//! `patrol policy`.
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use super::Session;
+use super::failure::Exit;
+use super::print::{fields, hex, plain};
+use crate::policy::Isolation;
+use crate::service::{Patrol, PolicyInfo};
+use crate::time::print_duration;
+
+/// What can be done with the policy.
+#[derive(Debug, Subcommand)]
+#[command(after_help = "Example:\n  patrol --json policy show | jq -r .digest")]
+pub(super) enum PolicyCommand {
+    /// Show name, version, digest (SHA-256), limits, imports and exports
+    Show,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct PolicyRecord<'a> {
+    name: &'a str,
+    version: &'a str,
+    digest: String,
+    size: usize,
+    isolation: String,
+    limits: Limits,
+    imports: &'a [String],
+    exports: &'a [String],
+}
+
+/// The parameters; durations such as "15d".
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Limits {
+    idle_after: String,
+    tokens_per_owner: u32,
+    max_lifetime: String,
+    max_overlap: String,
+    name_max_length: u32,
+    session_lifetime: String,
+    session_idle: String,
+    sessions_per_token: u32,
+    retention: String,
+}
+
+/// How instances of the policy are used, in words.
+pub(super) fn isolation(patrol: &Patrol) -> String {
+    match patrol.config().policy.isolation() {
+        Isolation::PerCall => "per-call".to_owned(),
+        Isolation::Warm { max_calls } => format!("warm, {max_calls} calls"),
+    }
+}
+
+pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Result<Exit> {
+    let PolicyCommand::Show = command;
+    let patrol = session.open()?;
+    let info = patrol.policy_info()?;
+    let p = info.description.parameters;
+    let record = PolicyRecord {
+        name: &info.description.name,
+        version: &info.description.version,
+        digest: hex(&info.digest),
+        size: info.size,
+        isolation: isolation(&patrol),
+        limits: Limits {
+            idle_after: print_duration(p.idle_after),
+            tokens_per_owner: p.tokens_per_owner,
+            max_lifetime: print_duration(p.max_lifetime),
+            max_overlap: print_duration(p.max_overlap),
+            name_max_length: p.name_max_length,
+            session_lifetime: print_duration(p.session_lifetime),
+            session_idle: print_duration(p.session_idle),
+            sessions_per_token: p.sessions_per_token,
+            retention: print_duration(p.retention),
+        },
+        imports: &info.imports,
+        exports: &info.exports,
+    };
+    session.out.answer(&record, || text(&record, &info))?;
+    Ok(Exit::Done)
+}
+
+fn text(record: &PolicyRecord<'_>, info: &PolicyInfo) -> String {
+    let limits = &record.limits;
+    let sessions = match limits.sessions_per_token {
+        0 => "any number".to_owned(),
+        number => number.to_string(),
+    };
+    fields([
+        (
+            "policy",
+            format!("{} {}", plain(record.name), plain(record.version)),
+        ),
+        ("sha-256", record.digest.clone()),
+        ("size", format!("{} bytes", record.size)),
+        ("isolation", record.isolation.clone()),
+        ("tokens expire unused after (R5)", limits.idle_after.clone()),
+        ("live tokens of a user (R7)", limits.tokens_per_owner.to_string()),
+        ("farthest expiration date", limits.max_lifetime.clone()),
+        ("longest overlap of a rotation", limits.max_overlap.clone()),
+        (
+            "longest name (R13)",
+            format!("{} characters", limits.name_max_length),
+        ),
+        ("sessions last", limits.session_lifetime.clone()),
+        ("sessions end unused after", limits.session_idle.clone()),
+        ("open sessions of a token", sessions),
+        ("ended tokens are kept for (R6)", limits.retention.clone()),
+        ("imports", info.imports.join(", ")),
+        ("exports", info.exports.join(", ")),
+    ])
+}

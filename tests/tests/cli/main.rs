@@ -1,0 +1,10 @@
+//! The `patrol` program, run as people and scripts run it.
+
+mod doctor;
+mod exits;
+mod help;
+mod lists;
+mod output;
+mod serve;
+mod support;
+mod walk;
