@@ -1,11 +1,12 @@
 //! What the proofs share: a host in memory, the rules written a second time, the traces that set one against the
-//! other, policies that mean harm, and the program as people run it.
+//! other, policies that mean harm, and the program as people run it, behind real gateways too.
 
 pub mod bin;
+pub mod gateway;
 pub mod hostile;
 pub mod memory;
 pub mod model;
 pub mod native;
 pub mod trace;
-pub mod whole;
 pub mod wasm;
+pub mod whole;

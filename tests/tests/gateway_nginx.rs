@@ -2,15 +2,13 @@
 //!
 //! A machine without nginx skips these tests under `cargo test`; `tests/run` installs what they need.
 
-mod gateway;
-
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
-use gateway::client::{Answer, Hammer, curl, decided};
-use gateway::nginx::{Nginx, Site};
-use gateway::patrol::{Patrol, Token, text};
-use gateway::upstream::Upstream;
-use gateway::{Running, have, wait_for};
+use patrol_tests::gateway::client::{Answer, Hammer, curl, decided};
+use patrol_tests::gateway::nginx::{Nginx, Site};
+use patrol_tests::gateway::patrol::{Patrol, text};
+use patrol_tests::gateway::upstream::Upstream;
+use patrol_tests::gateway::{Running, have, wait_for};
 use serde_json::json;
 
 const IDENTITY: [&str; 8] = [
@@ -41,7 +39,12 @@ impl World {
             let upstream = Upstream::start();
             let server = patrol.serve();
             let nginx = Nginx::start(&patrol, &upstream, site);
-            Self { nginx, server, patrol, upstream }
+            Self {
+                nginx,
+                server,
+                patrol,
+                upstream,
+            }
         })
     }
 
@@ -118,7 +121,10 @@ fn a_request_arrives_as_it_was_sent_and_its_body_is_not_shown_to_patrol() {
     let arguments = [&url, "--oauth2-bearer", &token.secret, "--data-binary", &body];
     for method in ["POST", "PUT", "PATCH", "DELETE"] {
         let arrived = decided(&[&arguments[..], &["--request", method]].concat()).arrived();
-        assert_eq!((&*arrived.method, &*arrived.target), (method, "/a%20b/c;d?e=f&g=%2F"));
+        assert_eq!(
+            (&*arrived.method, &*arrived.target),
+            (method, "/a%20b/c;d?e=f&g=%2F")
+        );
         assert_eq!(arrived.body, 500_000);
     }
     let head = decided(&[&url, "--oauth2-bearer", &token.secret, "--head"]);
@@ -190,7 +196,9 @@ fn an_identity_that_a_client_claims_does_not_reach_the_service() {
     }
     let claims: Vec<_> = claims.iter().map(String::as_str).collect();
 
-    let arrived = world.ask(&[&["--oauth2-bearer", &token.secret], &claims[..]].concat()).arrived();
+    let arrived = world
+        .ask(&[&["--oauth2-bearer", &token.secret], &claims[..]].concat())
+        .arrived();
     assert!(!format!("{arrived:?}").contains("root"), "{arrived:?}");
     assert_eq!(arrived.header("X-Patrol-User"), token.owner_id);
     assert_eq!(arrived.header("X-Patrol-User-Name"), "ann");
@@ -219,9 +227,17 @@ fn what_patrol_decides_on_comes_from_nginx_alone() {
     ];
     // Patrol refuses a check in which these are there twice, so the forged ones are gone.
     world.ask(&arguments).arrived();
-    assert_eq!(world.patrol.show(&token)["lastUsedFrom"], json!("127.0.0.1"));
+    let from = wait_for("the use to be written down", || {
+        let from = world.patrol.show(&token)["lastUsedFrom"].take();
+        (!from.is_null()).then_some(from)
+    });
+    assert_eq!(from, json!("127.0.0.1"));
     // Nor can a client put the question itself.
-    let check = curl(&[&world.nginx.url("/_patrol/check"), "--oauth2-bearer", &token.secret]);
+    let check = curl(&[
+        &world.nginx.url("/_patrol/check"),
+        "--oauth2-bearer",
+        &token.secret,
+    ]);
     assert_eq!(check.status, 404);
 }
 
@@ -243,7 +259,9 @@ fn under_load_no_request_begun_after_a_revocation_is_let_in() {
         let token = world.patrol.token("ann", &name, "30d");
         let clients = [(); 4].map(|()| Hammer::start(world.nginx.url("/"), &token.secret));
         let before = world.upstream.requests();
-        wait_for("requests to be let in", || (world.upstream.requests() > before + 50).then_some(()));
+        wait_for("requests to be let in", || {
+            (world.upstream.requests() > before + 50).then_some(())
+        });
 
         let called = Instant::now();
         world.patrol.json(&["token", "revoke", &token.id]);
@@ -253,15 +271,29 @@ fn under_load_no_request_begun_after_a_revocation_is_let_in() {
 
         assert_eq!(after, 401);
         let late: Vec<_> = shots.iter().filter(|shot| shot.begun > revoked).collect();
-        assert!(late.iter().any(|shot| shot.status == 401), "nobody asked afterwards");
-        assert!(late.iter().all(|shot| shot.status != 200), "let in after the revocation: {late:?}");
+        assert!(
+            late.iter().any(|shot| shot.status == 401),
+            "nobody asked afterwards"
+        );
+        assert!(
+            late.iter().all(|shot| shot.status != 200),
+            "let in after the revocation: {late:?}"
+        );
 
         let ms = |at: Instant| {
             let since = at.saturating_duration_since(revoked).as_secs_f64();
             1e3 * (since - revoked.saturating_duration_since(at).as_secs_f64())
         };
-        let refused = shots.iter().filter(|shot| shot.status == 401).map(|shot| shot.ended).min();
-        let let_in = shots.iter().filter(|shot| shot.status == 200).map(|shot| shot.begun).max();
+        let refused = shots
+            .iter()
+            .filter(|shot| shot.status == 401)
+            .map(|shot| shot.ended)
+            .min();
+        let let_in = shots
+            .iter()
+            .filter(|shot| shot.status == 200)
+            .map(|shot| shot.begun)
+            .max();
         println!(
             "`patrol token revoke` took {:.1} ms; since its return: last request let in begun {:+.1} ms, first \
              refusal received {:+.1} ms; {} requests, {} of them afterwards",
@@ -317,7 +349,12 @@ fn a_token_that_rests_for_15_days_is_refused_and_one_in_use_is_not() {
     }
     let live = |world: &World| {
         let list = world.patrol.json(&["token", "list", "--owner", "ann"]);
-        let mut names: Vec<_> = list.as_array().unwrap().iter().map(|token| text(token, "name")).collect();
+        let mut names: Vec<_> = list
+            .as_array()
+            .unwrap()
+            .iter()
+            .map(|token| text(token, "name"))
+            .collect();
         names.sort();
         names
     };
@@ -328,7 +365,11 @@ fn a_token_that_rests_for_15_days_is_refused_and_one_in_use_is_not() {
 
     world.restart_ahead(15 * 24 + 1);
     world.refuses(&idle.secret);
-    assert_eq!(world.bearer(&kept.secret).status, 200, "its use two hours ago was kept");
+    assert_eq!(
+        world.bearer(&kept.secret).status,
+        200,
+        "its use two hours ago was kept"
+    );
     assert_eq!(live(&world), ["kept in use"], "R6");
 }
 
@@ -355,7 +396,13 @@ fn a_disabled_owner_is_refused_until_enabled_again() {
 fn changed_roles_hold_for_the_next_request() {
     let Some(world) = plain() else { return };
     let token = world.patrol.token("ann", "demoted", "30d");
-    let roles = |world: &World| world.bearer(&token.secret).arrived().header("X-Patrol-Roles").to_owned();
+    let roles = |world: &World| {
+        world
+            .bearer(&token.secret)
+            .arrived()
+            .header("X-Patrol-Roles")
+            .to_owned()
+    };
     assert!(roles(&world).contains("deployer"));
     world.patrol.json(&["user", "set-roles", "ann", "reader"]);
     assert_eq!(roles(&world), "reader");
@@ -380,7 +427,14 @@ fn a_session_is_good_until_it_is_closed_or_its_token_is_revoked() {
     assert_ne!(arrived.header("X-Patrol-Session"), "");
     assert_eq!(arrived.all("X-Tableau-Session-Token"), [""; 0]);
 
-    let end = [&*world.nginx.url("/api/v2/sessions"), "--request", "DELETE", "--header", &closed].map(str::to_owned);
+    let end = [
+        &*world.nginx.url("/api/v2/sessions"),
+        "--request",
+        "DELETE",
+        "--header",
+        &closed,
+    ]
+    .map(str::to_owned);
     assert_eq!(decided(&end.each_ref().map(String::as_str)).status, 204);
     assert_eq!(world.ask(&["--header", &closed]).status, 401);
 
@@ -392,8 +446,12 @@ fn a_session_is_good_until_it_is_closed_or_its_token_is_revoked() {
 #[test]
 fn without_patrol_nobody_comes_in() {
     // What many servers have, in the worst form: failures become a friendly page with status 200.
-    let extra = "error_page 401 500 502 503 504 =200 /sorry.html; location = /sorry.html { return 200 sorry; }";
-    let site = Site { extra, ..Site::default() };
+    let extra =
+        "error_page 401 500 502 503 504 =200 /sorry.html; location = /sorry.html { return 200 sorry; }";
+    let site = Site {
+        extra,
+        ..Site::default()
+    };
     let Some(mut world) = World::new(site) else { return };
     let token = world.patrol.token("ann", "through thick and thin", "30d");
     assert_eq!(world.bearer(&token.secret).status, 200);

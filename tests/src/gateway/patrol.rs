@@ -31,7 +31,7 @@ impl Patrol {
     pub fn new(configuration: &str) -> Self {
         let patrol = Self {
             directory: TempDir::new().expect("a directory can be made"),
-            program: patrol_tests::bin::patrol(),
+            program: crate::bin::patrol(),
             port: free_port(),
             ahead: 0,
         };
@@ -84,14 +84,20 @@ impl Patrol {
     /// Runs a command.
     pub fn run(&self, arguments: &[&str]) -> Output {
         let mut command = self.command(arguments);
-        command.output().unwrap_or_else(|error| panic!("{command:?}: {error}"))
+        command
+            .output()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"))
     }
 
     /// Runs a command that must succeed, and reads what it prints.
     pub fn json(&self, arguments: &[&str]) -> Value {
         let output = self.run(&[&["--json"], arguments].concat());
         let errors = String::from_utf8_lossy(&output.stderr);
-        assert!(output.status.success(), "{arguments:?}: {}: {errors}", output.status);
+        assert!(
+            output.status.success(),
+            "{arguments:?}: {}: {errors}",
+            output.status
+        );
         if output.stdout.is_empty() {
             return Value::Null;
         }
@@ -109,7 +115,16 @@ impl Patrol {
 
     /// Makes a token that expires as said.
     pub fn token(&self, owner: &str, name: &str, expires: &str) -> Token {
-        let arguments = ["token", "create", "--owner", owner, "--name", name, "--expires", expires];
+        let arguments = [
+            "token",
+            "create",
+            "--owner",
+            owner,
+            "--name",
+            name,
+            "--expires",
+            expires,
+        ];
         let made = self.json(&arguments);
         Token {
             id: text(&made, "id"),
@@ -139,7 +154,10 @@ impl Patrol {
     /// What `patrol verify` says to a token.
     pub fn verify(&self, secret: &str) -> Value {
         let mut command = self.command(&["--json", "verify"]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
+        command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
         let mut child = command.spawn().expect("patrol can be started");
         let mut stdin = child.stdin.take().expect("it is piped");
         writeln!(stdin, "{secret}").expect("patrol reads");
@@ -152,7 +170,9 @@ impl Patrol {
 /// A member of an object, as text.
 pub fn text(object: &Value, name: &str) -> String {
     let value = object[name].as_str();
-    value.unwrap_or_else(|| panic!("no text {name} in {object}")).to_owned()
+    value
+        .unwrap_or_else(|| panic!("no text {name} in {object}"))
+        .to_owned()
 }
 
 /// The library that puts a clock forward.

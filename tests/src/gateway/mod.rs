@@ -103,7 +103,9 @@ impl Running {
         command.stdin(Stdio::null());
         command.stdout(out.try_clone().expect("a log can be shared"));
         command.stderr(out);
-        let child = command.spawn().unwrap_or_else(|error| panic!("{command:?}: {error}"));
+        let child = command
+            .spawn()
+            .unwrap_or_else(|error| panic!("{command:?}: {error}"));
         let log = log.to_owned();
         Self { child, log }
     }
@@ -123,7 +125,9 @@ impl Running {
         // By its number: only a process that was started here, and was not yet waited for, is meant.
         let pid = self.child.id().to_string();
         if self.ended().is_none() {
-            let _ = Command::new("sh").args(["-c", "kill -TERM \"$0\"", &pid]).status();
+            let _ = Command::new("sh")
+                .args(["-c", "kill -TERM \"$0\"", &pid])
+                .status();
         }
         let started = Instant::now();
         loop {

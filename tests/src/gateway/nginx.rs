@@ -44,7 +44,10 @@ impl Nginx {
         copy(&shipped.join("patrol"), &home.join("patrol"));
 
         let local = |port: u16| format!("127.0.0.1:{port}");
-        replace(&home.join("patrol/http.conf"), &[("127.0.0.1:8787", &local(patrol.port()))]);
+        replace(
+            &home.join("patrol/http.conf"),
+            &[("127.0.0.1:8787", &local(patrol.port()))],
+        );
         let conf = home.join("nginx.conf");
         let location = format!("{}\n        location / {{", site.extra);
         replace(
@@ -64,13 +67,20 @@ impl Nginx {
                     ("127.0.0.1:8081", &local(git_port)),
                     ("/run/fcgiwrap.socket", socket),
                     ("/usr/lib/git-core/git-http-backend", program),
-                    ("GIT_PROJECT_ROOT /srv/git", &format!("GIT_PROJECT_ROOT {repositories}")),
+                    (
+                        "GIT_PROJECT_ROOT /srv/git",
+                        &format!("GIT_PROJECT_ROOT {repositories}"),
+                    ),
                 ],
             );
         }
 
         let mut command = Command::new(find("nginx").expect("nginx was asked for"));
-        command.args(["-e", "stderr", "-p"]).arg(&home).arg("-c").arg(&conf);
+        command
+            .args(["-e", "stderr", "-p"])
+            .arg(&home)
+            .arg("-c")
+            .arg(&conf);
         if is_root() {
             // Its workers would become another user, which may not read this test's directory.
             command.args(["-g", "user root;"]);
@@ -82,10 +92,17 @@ impl Nginx {
         });
         if !started {
             let log = process.log();
-            assert!(log.contains("Address already in use"), "nginx does not start: {log}");
+            assert!(
+                log.contains("Address already in use"),
+                "nginx does not start: {log}"
+            );
             return None;
         }
-        Some(Self { port, git_port, process })
+        Some(Self {
+            port,
+            git_port,
+            process,
+        })
     }
 
     /// An address at the protected service.

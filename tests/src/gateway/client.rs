@@ -44,8 +44,18 @@ impl Answer {
 pub fn curl(arguments: &[&str]) -> Answer {
     let mut command = Command::new("curl");
     // -q: nobody's settings. The identity of the client is fixed, so that answers can be compared.
-    command.args(["-q", "--silent", "--show-error", "--include", "--http1.1", "--max-time", "60"]);
-    command.args(["--noproxy", "*", "--user-agent", "test"]).args(arguments);
+    command.args([
+        "-q",
+        "--silent",
+        "--show-error",
+        "--include",
+        "--http1.1",
+        "--max-time",
+        "60",
+    ]);
+    command
+        .args(["--noproxy", "*", "--user-agent", "test"])
+        .args(arguments);
     let output = command.output().expect("curl can be started");
     assert!(
         output.status.success(),
@@ -76,7 +86,11 @@ pub fn decided(arguments: &[&str]) -> Answer {
 
 /// The status of a GET, if there is an answer.
 pub fn status(url: &str) -> Option<u16> {
-    agent().get(url).call().ok().map(|answer| answer.status().as_u16())
+    agent()
+        .get(url)
+        .call()
+        .ok()
+        .map(|answer| answer.status().as_u16())
 }
 
 fn agent() -> ureq::Agent {
