@@ -1,7 +1,8 @@
 //! What the proofs share: a host in memory, the rules written a second time, the traces that set one against the
-//! other, policies that mean harm, and the program as people run it.
+//! other, policies that mean harm, and the program as people run it, behind real gateways too.
 
 pub mod bin;
+pub mod gateway;
 pub mod hostile;
 pub mod memory;
 pub mod model;
