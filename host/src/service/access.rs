@@ -121,6 +121,7 @@ impl Patrol {
                     let allowed = (grant.token, grant.owner, grant.tenant);
                     floor::check_token(presented, allowed, &seen.state, audience, now)?;
                     let row = Arc::clone(&seen.row);
+                    floor::check_opened(call.opened, &call.closed, &opened)?;
                     let used = call.used;
                     let caller = token_caller(grant.token, origin);
                     let event = AuditEvent::new(EVENT, now, &caller)
@@ -199,6 +200,7 @@ impl Patrol {
             |call, closed| {
                 let allowed = (closed.session, closed.token, closed.owner, closed.tenant);
                 session_floor(call, presented, allowed, None)?;
+                floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
                 let event = AuditEvent::new(EVENT, call.now, &caller)
