@@ -10,7 +10,7 @@ use std::sync::Arc;
 use patrol::config::Config;
 use patrol::service::{Caller, Error, Identity, NewAccount, NewToken, Origin, Patrol, Settings, UserRef};
 use patrol::store::AuditFilter;
-use patrol::time::ManualClock;
+use patrol::time::{ManualClock, Millis};
 use patrol_policy::types::{DAY, Id, RefusalReason, Timestamp};
 use rusqlite::OpenFlags;
 use rusqlite::types::Value as Cell;
@@ -59,7 +59,9 @@ impl Deployment {
     /// # Panics
     /// Here and in all other methods: where what must work does not.
     #[must_use]
-    pub fn with(config: Config) -> Self {
+    pub fn with(mut config: Config) -> Self {
+        // The machine that runs the tests may be busier than one that serves.
+        config.policy.deadline = Millis(5_000);
         let dir = tempfile::tempdir().expect("a temporary directory");
         share_compiled_code(dir.path());
         let clock = Arc::new(ManualClock::at(START));

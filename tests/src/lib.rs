@@ -9,6 +9,8 @@ pub mod memory;
 pub mod model;
 pub mod native;
 pub mod needles;
+pub mod program;
 pub mod trace;
 pub mod wasm;
 pub mod whole;
+pub mod wire;
