@@ -75,16 +75,31 @@ impl Needles {
     /// What of it is in this hay.
     #[must_use]
     pub fn found_in(&self, hay: &[u8]) -> Vec<&str> {
-        // By first bytes, so that a long run with many secrets needs one pass over each file.
-        let mut by_start: std::collections::HashMap<[u8; 4], Vec<&(String, Vec<u8>)>> = Default::default();
+        // By first bytes, so that a long run with many secrets needs one pass over each file; and most of that pass
+        // needs no more than a look at two bytes.
+        let mut by_start: std::collections::HashMap<&[u8], Vec<&(String, Vec<u8>)>> = Default::default();
+        let mut possible = vec![false; 1 << 16];
         for needle in &self.0 {
-            let start = needle.1.first_chunk().expect("a needle has four bytes or more");
-            by_start.entry(*start).or_default().push(needle);
+            let start = needle.1.get(..4).expect("a needle has four bytes or more");
+            possible[usize::from(u16::from_be_bytes([start[0], start[1]]))] = true;
+            by_start.entry(start).or_default().push(needle);
         }
         let mut found = Vec::new();
-        for (at, start) in hay.array_windows::<4>().enumerate() {
-            for (what, needle) in by_start.get(start).into_iter().flatten() {
-                if hay[at..].starts_with(needle) {
+        let mut before = 0;
+        for (at, byte) in hay.iter().enumerate() {
+            let two = before << 8 | usize::from(*byte);
+            before = usize::from(*byte);
+            if at == 0 || !possible[two] {
+                continue;
+            }
+            let here = &hay[at - 1..];
+            for (what, needle) in here
+                .get(..4)
+                .and_then(|start| by_start.get(start))
+                .into_iter()
+                .flatten()
+            {
+                if here.starts_with(needle) {
                     found.push(what.as_str());
                 }
             }
