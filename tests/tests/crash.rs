@@ -158,14 +158,14 @@ fn start_worker(directory: &Path, name: &str, acknowledged: &Path, seed: u64) ->
 
 /// What must hold of a secret.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Must {
-    BeAccepted,
-    BeRefused,
+enum Expected {
+    Accepted,
+    Refused,
     /// Its end was under way: either.
-    BeEither,
+    Either,
 }
 
-fn read_acknowledgements(file: &Path, known: &mut BTreeMap<String, Must>) {
+fn read_acknowledgements(file: &Path, known: &mut BTreeMap<String, Expected>) {
     let text = std::fs::read_to_string(file).unwrap_or_default();
     // A line without an end was cut by the crash.
     for line in text
@@ -174,9 +174,9 @@ fn read_acknowledgements(file: &Path, known: &mut BTreeMap<String, Must>) {
     {
         let (what, secret) = line.split_once(' ').unwrap();
         let must = match what {
-            "issued" => Must::BeAccepted,
-            "ending" => Must::BeEither,
-            "ended" => Must::BeRefused,
+            "issued" => Expected::Accepted,
+            "ending" => Expected::Either,
+            "ended" => Expected::Refused,
             other => panic!("{other}"),
         };
         known.insert(secret.to_owned(), must);
@@ -184,14 +184,14 @@ fn read_acknowledgements(file: &Path, known: &mut BTreeMap<String, Must>) {
 }
 
 /// Everything that must hold after a crash.
-fn verify<'a>(directory: &Path, known: impl IntoIterator<Item = (&'a String, &'a Must)>) {
+fn verify<'a>(directory: &Path, known: impl IntoIterator<Item = (&'a String, &'a Expected)>) {
     let patrol = Patrol::open(settings(directory)).unwrap();
     for (secret, must) in known {
         let verdict = patrol.authenticate(secret.as_bytes(), AUDIENCE, &Origin::default());
         let holds = match must {
-            Must::BeAccepted => verdict.is_ok(),
-            Must::BeRefused => verdict.as_ref().is_err_and(|error| error.refusal().is_some()),
-            Must::BeEither => verdict.is_ok() || verdict.as_ref().is_err_and(|e| e.refusal().is_some()),
+            Expected::Accepted => verdict.is_ok(),
+            Expected::Refused => verdict.as_ref().is_err_and(|error| error.refusal().is_some()),
+            Expected::Either => verdict.is_ok() || verdict.as_ref().is_err_and(|e| e.refusal().is_some()),
         };
         assert!(holds, "{must:?}: {verdict:?}");
     }
@@ -272,7 +272,7 @@ fn what_was_acknowledged_survives_200_crashes_and_nothing_is_half_done() {
     verify(&directory, &all);
     check_whole(&directory);
     let count = |must| all.values().filter(|one| **one == must).count();
-    let (good, over) = (count(Must::BeAccepted), count(Must::BeRefused));
+    let (good, over) = (count(Expected::Accepted), count(Expected::Refused));
     println!("{eventful} eventful rounds, {good} tokens acknowledged, {over} ends acknowledged");
     assert!(
         eventful > ROUNDS / 4 && good > 100 && over > 100,

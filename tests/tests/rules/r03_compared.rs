@@ -1,5 +1,7 @@
 //! R3: the presented hash is compared with the stored one; a match starts an authenticated session.
 
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use patrol::service::Origin;
 use patrol_policy::token::{Kind, compose};
 use patrol_policy::types::{Cause, HOUR, Id, MINUTE, RefusalReason};
@@ -65,6 +67,28 @@ fn r3_what_is_no_token_is_refused_with_the_reason_in_the_audit_trail() {
     let session = it.sign_in(&token);
     assert_refused(present(&session), RefusalReason::Malformed);
     assert_refused(it.check(token.secret.expose()), RefusalReason::Malformed);
+}
+
+#[test]
+fn r3_each_refused_attempt_is_in_the_audit_trail_once_whoever_flushes() {
+    const ATTEMPTS: usize = 400;
+    let it = Deployment::new();
+    let over = AtomicBool::new(false);
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                while !over.load(Ordering::SeqCst) {
+                    it.patrol.flush().unwrap();
+                }
+            });
+        }
+        for _ in 0..ATTEMPTS {
+            let refused = it.patrol.authenticate(b"nonsense", AUDIENCE, &Origin::default());
+            assert_refused(refused, RefusalReason::Malformed);
+        }
+        over.store(true, Ordering::SeqCst);
+    });
+    assert_eq!(it.events(VERIFIED).len(), ATTEMPTS);
 }
 
 #[test]

@@ -10,6 +10,7 @@ const RETENTION: u64 = 90 * DAY;
 fn r6_an_expired_token_is_gone_from_the_owners_list_swept_or_not() {
     let it = Deployment::new();
     let token = it.issue_until(it.alice, "short", START + DAY);
+    it.clock.advance(1);
     let lasting = it.issue(it.alice, "lasting");
     let names = || {
         let listed = it.patrol.list_tokens(&person(it.alice), it.alice).unwrap();

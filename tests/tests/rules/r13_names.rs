@@ -111,6 +111,8 @@ fn r13_one_of_many_that_ask_for_a_name_at_once_gets_it() {
 fn r13_a_review_says_who_what_created_last_used_from_where_and_when_and_why_it_ends() {
     let it = Deployment::new();
     let token = it.issue_until(it.alice, "nightly backup", START + 10 * DAY);
+    // The order of identifiers is that of creation, by the millisecond.
+    it.clock.advance(1);
     let unused = it.issue(it.bob, "unused");
     it.clock.set(START + DAY);
     let origin = Origin {
@@ -154,6 +156,6 @@ fn r13_a_review_says_who_what_created_last_used_from_where_and_when_and_why_it_e
     );
     assert_eq!(
         (other.outlook.ends.at, other.outlook.ends.cause),
-        (START + 15 * DAY, Cause::Idle)
+        (START + 1 + 15 * DAY, Cause::Idle)
     );
 }
