@@ -341,7 +341,8 @@ impl Patrol {
         let mut record = AuditEvent::new(event, self.now(), &caller);
         // Names are for the reader of the trail; if the store is out, the event does without.
         if let Some(read) = about.and_then(|id| self.store.token(id).ok().flatten()) {
-            record = record.by_owner_of(&read.row);
+            // The token is known by now, who presented it is not.
+            record = record.token(&read.row);
         }
         self.note(error, true, record);
     }
