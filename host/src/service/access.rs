@@ -8,9 +8,12 @@ use argon2::password_hash::phc::PasswordHash;
 use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
-use patrol_policy::types::{Actor, ActorRole, Audience, ClosedSession, End, Id, RefusalReason, Timestamp};
+use patrol_policy::types::{
+    Actor, ActorRole, Audience, ClosedSession, End, Id, Refusal, RefusalReason, Timestamp,
+};
 
 use super::call::{Call, Operation};
+use super::directory::normalize;
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, floor};
 use crate::store::{SessionRow, StoreError, TokenRow, UserRow};
@@ -121,6 +124,7 @@ impl Patrol {
                     let allowed = (grant.token, grant.owner, grant.tenant);
                     floor::check_token(presented, allowed, &seen.state, audience, now)?;
                     let row = Arc::clone(&seen.row);
+                    floor::check_opened(call.opened, &call.closed, &opened)?;
                     let used = call.used;
                     let caller = token_caller(grant.token, origin);
                     let event = AuditEvent::new(EVENT, now, &caller)
@@ -199,6 +203,7 @@ impl Patrol {
             |call, closed| {
                 let allowed = (closed.session, closed.token, closed.owner, closed.tenant);
                 session_floor(call, presented, allowed, None)?;
+                floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
                 let event = AuditEvent::new(EVENT, call.now, &caller)
@@ -224,19 +229,18 @@ impl Patrol {
         password: &Secret,
         origin: &Origin,
     ) -> Result<UserRow, Error> {
-        let user = match self.find_account(tenant, user)? {
-            Account::Unknown { multi_factor: true } => Err(Error::from(crate::policy::Ending::Refused(
-                patrol_policy::types::Refusal {
-                    reason: RefusalReason::PatRequired,
-                    token: None,
-                },
-            ))),
+        let user = match self.find_account(&normalize(tenant), &normalize(user))? {
+            Account::Unknown { multi_factor: true } => Err(pat_required()),
             Account::Unknown { multi_factor: false } => {
                 // The same work as for a real account, so that the time does not tell which names exist.
                 let _ = hash_password(password);
                 Err(Error::WrongPassword)
             }
-            Account::Known(user, hash) => self.judge_password(*user, hash, password),
+            Account::Known {
+                user,
+                hash,
+                multi_factor,
+            } => self.judge_password(*user, hash, multi_factor, password),
         };
         let caller = Caller {
             actor: Actor {
@@ -277,7 +281,11 @@ impl Patrol {
             }),
             Some(user) => {
                 let hash = read.password_hash(user.id)?;
-                Ok(Account::Known(Box::new(user), hash))
+                Ok(Account::Known {
+                    user: Box::new(user),
+                    hash,
+                    multi_factor: tenant.multi_factor,
+                })
             }
         }
     }
@@ -286,11 +294,13 @@ impl Patrol {
         &self,
         user: UserRow,
         hash: Option<String>,
+        multi_factor: bool,
         password: &Secret,
     ) -> Result<UserRow, Error> {
         match self.decide_password_sign_in(user.id) {
             Ok(()) => {}
             // What is wrong with the account is for those who know its password; that a PAT is needed is for all.
+            Err(Error::Refused(_)) if multi_factor => return Err(pat_required()),
             Err(Error::Refused(refusal)) if refusal.reason != RefusalReason::PatRequired => {
                 let _ = hash_password(password);
                 return Err(Error::WrongPassword);
@@ -349,8 +359,21 @@ impl Patrol {
 }
 
 enum Account {
-    Unknown { multi_factor: bool },
-    Known(Box<UserRow>, Option<String>),
+    Unknown {
+        multi_factor: bool,
+    },
+    Known {
+        user: Box<UserRow>,
+        hash: Option<String>,
+        multi_factor: bool,
+    },
+}
+
+fn pat_required() -> Error {
+    Error::Refused(Refusal {
+        reason: RefusalReason::PatRequired,
+        token: None,
+    })
 }
 
 /// Hashes a password with argon2id, in PHC format.

@@ -71,8 +71,11 @@ pub(crate) struct Call {
     pub(crate) used: bool,
     failure: Option<StoreError>,
     breach: Option<&'static str>,
-    /// Sessions that were listed as open, which may be ended by a new one.
-    listed: Vec<Id>,
+    /// Sessions that were listed as open, which may be ended by a new one, each with its token.
+    listed: Vec<(Id, Id)>,
+    /// Sessions that were ended, or stored, each with its token.
+    pub(crate) closed: Vec<(Id, Id)>,
+    pub(crate) opened: Option<(Id, Id)>,
 }
 
 /// A record with its names.
@@ -107,6 +110,8 @@ impl Call {
             failure: None,
             breach: None,
             listed: Vec::new(),
+            closed: Vec::new(),
+            opened: None,
         }
     }
 
@@ -333,8 +338,13 @@ impl Host for Call {
     }
 
     fn insert_session(&mut self, session: &Session) -> Result<(), Outage> {
-        let permitted = self.operation == Operation::OpenSession && self.has_seen(session.token);
-        self.write(permitted, |transaction| transaction.insert_session(session))
+        // Whether it is the presented token's is known, and tested, once the policy has said which that is.
+        let permitted = self.operation == Operation::OpenSession
+            && self.opened.is_none()
+            && (session.opened, session.last_used, session.ended) == (self.now, self.now, None);
+        self.write(permitted, |transaction| transaction.insert_session(session))?;
+        self.opened = Some((session.id, session.token));
+        Ok(())
     }
 
     fn record_session_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage> {
@@ -350,22 +360,24 @@ impl Host for Call {
     }
 
     fn end_session(&mut self, id: Id, end: End) -> Result<(), Outage> {
-        let permitted = match self.operation {
-            Operation::OpenSession => self.listed.contains(&id),
+        let known = match self.operation {
+            Operation::OpenSession => self.listed.iter().copied().find(|(listed, _)| *listed == id),
             Operation::CloseSession => self
                 .session
                 .as_ref()
-                .is_some_and(|seen| seen.state.session.id == id),
-            _ => false,
+                .map(|seen| (seen.state.session.id, seen.state.session.token))
+                .filter(|(seen, _)| *seen == id),
+            _ => None,
         };
-        self.write(permitted, |transaction| transaction.end_session(id, end))
+        self.write(known.is_some(), |transaction| transaction.end_session(id, end))?;
+        self.closed.extend(known);
+        Ok(())
     }
 
     fn list_open_sessions(&mut self, token: Id) -> Result<Vec<Session>, Outage> {
         let sessions = self.ask(|read| read.list_open_sessions(token))?;
-        if self.has_seen(token) {
-            self.listed.extend(sessions.iter().map(|session| session.id));
-        }
+        self.listed
+            .extend(sessions.iter().map(|session| (session.id, token)));
         Ok(sessions)
     }
 
@@ -416,3 +428,6 @@ impl Host for Call {
         })
     }
 }
+
+#[cfg(test)]
+mod tests;

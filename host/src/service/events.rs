@@ -288,6 +288,8 @@ const KEPT: usize = 1_000;
 #[derive(Debug, Default)]
 pub(super) struct Journal {
     queue: Mutex<Queue>,
+    /// Held by whoever writes: two at once would write the same events twice, and forget others.
+    writing: Mutex<()>,
 }
 
 #[derive(Debug, Default)]
@@ -322,6 +324,7 @@ impl Journal {
         now: Timestamp,
         begin: impl FnOnce() -> Result<Box<dyn Transaction>, StoreError>,
     ) -> Result<(), StoreError> {
+        let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
         if self.is_empty() {
             return Ok(());
         }

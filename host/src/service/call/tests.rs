@@ -1,0 +1,342 @@
+//! What a policy may write, for each operation: every write is tried in every operation.
+
+#![allow(clippy::unwrap_used, reason = "tests")]
+
+use patrol_policy::types::{Cause, DAY};
+
+use super::*;
+use crate::store::sqlite::{OpenOptions, SqliteStore};
+use crate::store::{NewTenant, NewUser};
+
+const NOW: Timestamp = 1_800_000_000_000;
+const TENANT: Id = Id { hi: 1, lo: 1 };
+const OWNER: Id = Id { hi: 2, lo: 1 };
+const OTHER_OWNER: Id = Id { hi: 2, lo: 2 };
+const TOKEN: Id = Id { hi: 3, lo: 1 };
+const OTHER_TOKEN: Id = Id { hi: 3, lo: 2 };
+const SESSION: Id = Id { hi: 4, lo: 1 };
+const OTHER_SESSION: Id = Id { hi: 4, lo: 2 };
+const NEW: Id = Id { hi: 9, lo: 9 };
+const END: End = End {
+    at: NOW,
+    cause: Cause::Revoked,
+};
+const RULE: LiveRule = LiveRule {
+    now: NOW,
+    idle_since: 0,
+};
+
+fn token(id: Id, owner: Id) -> Token {
+    Token {
+        id,
+        owner,
+        tenant: TENANT,
+        audience: 1,
+        scheme: 1,
+        digest: Digest::default(),
+        generation: 0,
+        previous: None,
+        created: NOW,
+        expires: NOW + DAY,
+        last_used: None,
+        owner_epoch: 0,
+        tenant_epoch: 0,
+        ended: None,
+    }
+}
+
+fn session(id: Id, token: Id) -> Session {
+    Session {
+        id,
+        token,
+        generation: 0,
+        digest: Digest::default(),
+        opened: NOW,
+        last_used: NOW,
+        ended: None,
+    }
+}
+
+/// A store with two owners, who have a token with a session each.
+struct World {
+    store: Arc<dyn Store>,
+    _dir: tempfile::TempDir,
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let store: Arc<dyn Store> = Arc::new(SqliteStore::open(dir.path(), &OpenOptions::default()).unwrap());
+        let mut transaction = store.begin().unwrap();
+        transaction
+            .insert_tenant(&NewTenant {
+                id: TENANT,
+                name: "acme",
+                auth_method: "password",
+                multi_factor: false,
+                created: NOW,
+            })
+            .unwrap();
+        transaction.intern_audience("api").unwrap();
+        for (owner, name, of, opened) in [
+            (OWNER, "alice", TOKEN, SESSION),
+            (OTHER_OWNER, "bob", OTHER_TOKEN, OTHER_SESSION),
+        ] {
+            transaction
+                .insert_user(&NewUser {
+                    id: owner,
+                    tenant: TENANT,
+                    name,
+                    email: None,
+                    roles: &[],
+                    created: NOW,
+                })
+                .unwrap();
+            transaction.insert_token(&token(of, owner), "one").unwrap();
+            transaction.insert_session(&session(opened, of)).unwrap();
+        }
+        transaction.commit().unwrap();
+        Self { store, _dir: dir }
+    }
+
+    fn call(&self, operation: Operation) -> Call {
+        let writes = !matches!(
+            operation,
+            Operation::Look | Operation::Authenticate | Operation::CheckSession
+        );
+        let transaction = writes.then(|| self.store.begin().unwrap());
+        Call::new(&self.store, NOW, Parameters::default(), operation, transaction)
+    }
+}
+
+type Write = fn(&mut Call) -> Result<(), Outage>;
+
+/// Every write there is, each about alice's records, which the call has read.
+const WRITES: &[(&str, Write)] = &[
+    ("insert-token", |call| {
+        call.insert_token(&token(NEW, OWNER), "new")
+    }),
+    ("replace-secret", |call| {
+        call.replace_secret(TOKEN, 1, 1, Digest::default(), None)
+    }),
+    ("record-use", |call| call.record_use(TOKEN, NOW)),
+    ("end-token", |call| call.end_token(TOKEN, END)),
+    ("end-live-tokens", |call| {
+        call.end_live_tokens(OWNER, RULE, END).map(drop)
+    }),
+    ("insert-session", |call| call.insert_session(&session(NEW, TOKEN))),
+    ("record-session-use", |call| call.record_session_use(SESSION, NOW)),
+    ("end-session", |call| call.end_session(SESSION, END)),
+    ("set-auth-method", |call| {
+        call.set_auth_method(Scope::Owner(OWNER), "saml", NOW)
+    }),
+    ("erase-previous-secrets", |call| {
+        call.erase_previous_secrets(NOW, 1).map(drop)
+    }),
+    ("forget-tokens", |call| call.forget_tokens(NOW, 1).map(drop)),
+    ("forget-sessions", |call| {
+        call.forget_sessions(NOW, NOW, 1).map(drop)
+    }),
+];
+
+fn issue() -> Operation {
+    Operation::Issue {
+        owner: OWNER,
+        expires: NOW + DAY,
+        audience: 1,
+    }
+}
+
+fn is_breach<T>(call: &mut Call, answer: T) -> bool {
+    matches!(call.settle(Ok(answer)), Err(Error::Fault(Fault::Contract(_))))
+}
+
+#[test]
+fn each_operation_may_write_what_it_is_for_and_nothing_else() {
+    let operations: [(Operation, &[&str]); 11] = [
+        (Operation::Look, &[]),
+        (Operation::Authenticate, &["record-use"]),
+        (
+            Operation::OpenSession,
+            &["record-use", "insert-session", "end-session"],
+        ),
+        (Operation::CheckSession, &["record-session-use"]),
+        (Operation::CloseSession, &["end-session"]),
+        (issue(), &["insert-token"]),
+        (Operation::Revoke(TOKEN), &["end-token"]),
+        (Operation::RevokeAll(OWNER), &["end-live-tokens"]),
+        (Operation::Rotate(TOKEN), &["replace-secret"]),
+        (
+            Operation::ChangeMethod(Scope::Owner(OWNER), "saml".to_owned()),
+            &["set-auth-method"],
+        ),
+        (
+            Operation::Sweep,
+            &[
+                "end-token",
+                "erase-previous-secrets",
+                "forget-tokens",
+                "forget-sessions",
+            ],
+        ),
+    ];
+    let world = World::new();
+    for (operation, permitted) in operations {
+        for (name, write) in WRITES {
+            let mut call = world.call(operation.clone());
+            call.get_token(TOKEN).unwrap();
+            call.get_session(SESSION).unwrap();
+            call.list_open_sessions(TOKEN).unwrap();
+            let told = write(&mut call);
+            let permitted = permitted.contains(name);
+            assert_eq!(told.is_ok(), permitted, "{operation:?}: {name}");
+            assert_eq!(!is_breach(&mut call, ()), permitted, "{operation:?}: {name}");
+        }
+    }
+}
+
+#[test]
+fn an_operation_about_one_record_writes_no_other() {
+    let world = World::new();
+    let attempts: &[(&str, Operation, Write)] = &[
+        ("a token of somebody else", issue(), |call| {
+            call.insert_token(&token(NEW, OTHER_OWNER), "new")
+        }),
+        ("a token that lasts longer", issue(), |call| {
+            let longer = Token {
+                expires: NOW + DAY + 1,
+                ..token(NEW, OWNER)
+            };
+            call.insert_token(&longer, "new")
+        }),
+        ("a token for another audience", issue(), |call| {
+            let elsewhere = Token {
+                audience: 2,
+                ..token(NEW, OWNER)
+            };
+            call.insert_token(&elsewhere, "new")
+        }),
+        (
+            "a token that outlives the next change of method",
+            issue(),
+            |call| {
+                let ahead = Token {
+                    owner_epoch: 1,
+                    ..token(NEW, OWNER)
+                };
+                call.insert_token(&ahead, "new")
+            },
+        ),
+        ("a token of another day", issue(), |call| {
+            let later = Token {
+                created: NOW + DAY,
+                ..token(NEW, OWNER)
+            };
+            call.insert_token(&later, "new")
+        }),
+        ("another token's end", Operation::Revoke(TOKEN), |call| {
+            call.end_token(OTHER_TOKEN, END)
+        }),
+        ("another owner's end", Operation::RevokeAll(OWNER), |call| {
+            call.end_live_tokens(OTHER_OWNER, RULE, END).map(drop)
+        }),
+        ("another token's secret", Operation::Rotate(TOKEN), |call| {
+            call.replace_secret(OTHER_TOKEN, 1, 1, Digest::default(), None)
+        }),
+        (
+            "another scope's method",
+            Operation::ChangeMethod(Scope::Owner(OWNER), "saml".to_owned()),
+            |call| call.set_auth_method(Scope::Tenant(TENANT), "saml", NOW),
+        ),
+        (
+            "another method",
+            Operation::ChangeMethod(Scope::Owner(OWNER), "saml".to_owned()),
+            |call| call.set_auth_method(Scope::Owner(OWNER), "none", NOW),
+        ),
+        (
+            "a use of a token that it did not read",
+            Operation::Authenticate,
+            |call| call.record_use(OTHER_TOKEN, NOW),
+        ),
+        ("a use at another time", Operation::Authenticate, |call| {
+            call.record_use(TOKEN, NOW + DAY)
+        }),
+        ("a use of another session", Operation::CheckSession, |call| {
+            call.record_session_use(OTHER_SESSION, NOW)
+        }),
+        ("another session's end", Operation::CloseSession, |call| {
+            call.end_session(OTHER_SESSION, END)
+        }),
+        (
+            "the end of a session that it did not list",
+            Operation::OpenSession,
+            |call| call.end_session(OTHER_SESSION, END),
+        ),
+        ("a session that lasts longer", Operation::OpenSession, |call| {
+            let longer = Session {
+                opened: NOW + DAY,
+                ..session(NEW, TOKEN)
+            };
+            call.insert_session(&longer)
+        }),
+        ("two sessions", Operation::OpenSession, |call| {
+            call.insert_session(&session(NEW, TOKEN))?;
+            call.insert_session(&session(Id { hi: 9, lo: 8 }, TOKEN))
+        }),
+    ];
+    for (what, operation, attempt) in attempts {
+        let mut call = world.call(operation.clone());
+        call.get_token(TOKEN).unwrap();
+        call.get_session(SESSION).unwrap();
+        assert_eq!(attempt(&mut call), Err(Outage::Unavailable), "{what}");
+        assert!(is_breach(&mut call, ()), "{what}");
+    }
+}
+
+#[test]
+fn a_breach_stays_one_whatever_the_policy_says_afterwards() {
+    let world = World::new();
+    let mut call = world.call(Operation::Look);
+    let _ = call.end_token(TOKEN, END);
+    let refusal = patrol_policy::types::Refusal {
+        reason: patrol_policy::types::RefusalReason::Unknown,
+        token: None,
+    };
+    let answer: Result<(), _> = Err(Ending::Refused(refusal));
+    assert!(matches!(
+        call.settle(answer),
+        Err(Error::Fault(Fault::Contract(_)))
+    ));
+}
+
+#[test]
+fn what_a_call_wrote_is_gone_with_it_unless_committed() {
+    let world = World::new();
+    let ended = || {
+        let read = world.store.token(TOKEN).unwrap().unwrap();
+        read.state.token.ended.is_some()
+    };
+    let mut call = world.call(Operation::Revoke(TOKEN));
+    call.end_token(TOKEN, END).unwrap();
+    drop(call);
+    assert!(!ended());
+    let mut call = world.call(Operation::Revoke(TOKEN));
+    call.end_token(TOKEN, END).unwrap();
+    call.commit().unwrap();
+    assert!(ended());
+}
+
+#[test]
+fn a_failure_of_the_store_that_the_policy_swallowed_is_an_outage_all_the_same() {
+    let world = World::new();
+    let mut call = world.call(issue());
+    // Stored already: a failure of the store's, in words that the policy does not get.
+    assert_eq!(
+        call.insert_token(&token(TOKEN, OWNER), "new"),
+        Err(Outage::Unavailable)
+    );
+    assert!(!matches!(
+        call.settle(Ok(())),
+        Ok(()) | Err(Error::Refused(_) | Error::Fault(_))
+    ));
+}

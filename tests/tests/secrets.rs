@@ -1,0 +1,230 @@
+//! R1, R2: a secret is shown once and is nowhere after that. A long mixed run of the program with all logging on, and
+//! then a search of everything that it left, for every form of every secret that it ever showed or was told.
+
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "tests"
+)]
+
+use std::path::Path;
+use std::process::Command;
+
+use patrol_policy::token::{Kind, compose};
+use patrol_policy::types::Id;
+use patrol_tests::needles::Needles;
+use patrol_tests::program::Program;
+use patrol_tests::wire;
+use serde_json::Value;
+
+/// The secrets of a run, and everything that was answered but what had to hold one.
+#[derive(Default)]
+struct Seen {
+    needles: Needles,
+    answers: String,
+}
+
+impl Seen {
+    /// An answer that holds a secret: that is remembered, and the rest of the answer searched like any other.
+    fn secret(&mut self, what: &str, answer: &Value, key: &str) -> String {
+        let secret = answer[key].as_str().unwrap().to_owned();
+        self.needles.add_token(what, secret.as_bytes());
+        let mut rest = answer.clone();
+        rest.as_object_mut().unwrap().remove(key);
+        self.answer(&rest.to_string());
+        secret
+    }
+
+    fn answer(&mut self, answer: &str) {
+        self.answers += answer;
+        self.answers.push('\n');
+    }
+}
+
+fn copy_of(directory: &Path) -> tempfile::TempDir {
+    let copy = tempfile::tempdir().unwrap();
+    let copied = Command::new("cp")
+        .arg("-r")
+        .arg(directory)
+        .arg(copy.path())
+        .status()
+        .unwrap();
+    assert!(copied.success());
+    copy
+}
+
+#[test]
+fn r1_no_secret_is_in_any_file_log_answer_or_error_of_a_long_mixed_run() {
+    let mut program = Program::new();
+    program.verbose = true;
+    let mut seen = Seen::default();
+    seen.answer(&program.run(&["tenant", "create", "acme"]).out);
+    for user in ["ann", "bob"] {
+        let roles = [
+            "user", "create", "--tenant", "acme", "--name", user, "--role", "admin",
+        ];
+        seen.answer(&program.run(&roles).out);
+    }
+    let server = program.serve();
+
+    for round in 0..12 {
+        let name = format!("token {round}");
+        let create = [
+            "token",
+            "create",
+            "--owner",
+            "ann",
+            "--name",
+            &name,
+            "--expires",
+            "30d",
+        ];
+        let created = program.run(&create).json();
+        let id = created["id"].as_str().unwrap().to_owned();
+        let pat = seen.secret("a token", &created, "secret");
+
+        let password = format!("a password that nobody guesses {round}");
+        seen.needles.add_text("a password", password.as_bytes());
+        seen.answer(&program.run_with(&["user", "set-password", "ann"], &password).out);
+        // Wrong ones: too short, and a token in the password's place.
+        let short = format!("pw-{round}x");
+        seen.needles.add_text("a short password", short.as_bytes());
+        let refused = program.run_with(&["user", "set-password", "ann"], &short);
+        assert_ne!(refused.code, Some(0));
+        seen.answer(&refused.out);
+
+        let login = wire::login(server.address, &pat).unwrap().json();
+        let session = seen.secret("a session", &login, "sessionToken");
+        let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x:{pat}"));
+        for (header, value) in [
+            ("Authorization", format!("Bearer {pat}")),
+            ("Authorization", format!("token {pat}")),
+            ("Authorization", format!("Basic {basic}")),
+            ("x-tableau-session-token", session.clone()),
+        ] {
+            let answer = wire::check(server.address, &[(header, &value)]);
+            assert_eq!(answer.status, 200, "{answer:?}");
+            seen.answer(&format!("{answer:?}"));
+        }
+        seen.answer(&program.run_with(&["verify"], &pat).out);
+        seen.answer(&program.run_with(&["verify"], &session).out);
+
+        // Almost right: each has the secret, or most of it, in it.
+        let wrong = compose(Kind::Pat, id.parse::<Id>().unwrap(), &[round + 1; 32]);
+        let wrong = String::from_utf8(wrong.into_bytes()).unwrap();
+        seen.needles.add_token("a wrong secret", wrong.as_bytes());
+        let attempts = [
+            wrong.clone(),
+            pat[..82].to_owned(),
+            format!("{pat}x"),
+            format!("{pat}, {pat}"),
+            pat.to_lowercase(),
+            session.replace("patrol_ses_", "patrol_pat_"),
+            format!("\u{1b}[31m{pat}"),
+        ];
+        for attempt in &attempts {
+            let answer = wire::check(server.address, &[("Authorization", &format!("Bearer {attempt}"))]);
+            assert!(answer.status >= 400, "{answer:?}");
+            seen.answer(&format!("{answer:?}"));
+            seen.answer(&format!("{:?}", wire::login(server.address, attempt)));
+            seen.answer(&program.run_with(&["verify"], attempt).out);
+        }
+        // In the wrong place: as a query, as the agent's name, as another header, in bad JSON, twice.
+        let query = format!("/thing?token={pat}");
+        let odd = [
+            ("X-Original-URI", query.as_str()),
+            ("X-Original-Method", "GET"),
+            ("Authorization", "Bearer nonsense"),
+        ];
+        seen.answer(&format!(
+            "{:?}",
+            wire::send(server.address, "GET /check/nginx", &odd, b"")
+        ));
+        let body = format!("{{\"token\": \"{pat}\", }}");
+        seen.answer(&format!(
+            "{:?}",
+            wire::send(server.address, "POST /api/v1/pat/login", &[], body.as_bytes())
+        ));
+        let body = format!("{{\"token\": [\"{pat}\"]}}");
+        seen.answer(&format!(
+            "{:?}",
+            wire::send(server.address, "POST /api/v1/pat/login", &[], body.as_bytes())
+        ));
+        let two = [
+            ("Authorization", &*format!("Bearer {pat}")),
+            ("x-tableau-session-token", &session),
+        ];
+        seen.answer(&format!("{:?}", wire::check(server.address, &two)));
+
+        let rotated = match round % 3 {
+            0 => program.run(&["token", "rotate", &id]),
+            _ => program.run(&["token", "rotate", &id, "--overlap", "1h"]),
+        };
+        seen.secret("a rotated token", &rotated.json(), "secret");
+        seen.answer(&format!(
+            "{:?}",
+            wire::login(server.address, &pat).map(|answer| answer.status)
+        ));
+        let header = [("x-tableau-session-token", session.as_str())];
+        seen.answer(&format!(
+            "{:?}",
+            wire::send(server.address, "DELETE /api/v2/sessions", &header, b"")
+        ));
+        if round % 2 == 0 {
+            seen.answer(&program.run(&["token", "revoke", &id]).out);
+            seen.answer(&format!("{:?}", wire::check(server.address, &header)));
+        }
+    }
+    for command in [
+        &["token", "list", "--all", "--ended"][..],
+        &["audit", "list", "--limit", "1000"],
+        &["audit", "export"],
+        &["tenant", "set-auth-method", "acme", "saml"],
+        &["user", "show", "ann"],
+        &["user", "delete", "bob"],
+        &["sweep"],
+        &["doctor"],
+    ] {
+        let run = program.run(command);
+        assert_eq!(run.code, Some(0), "{command:?}: {}", run.out);
+        seen.answer(&run.out);
+    }
+
+    // While the server runs, with the write-ahead log as it is; and after it has stopped.
+    let running = copy_of(&program.data());
+    server.stop();
+    let log = std::fs::read(program.log()).unwrap();
+    let Seen { needles, answers } = seen;
+    assert!(needles.len() > 500 && log.len() > 10_000 && answers.len() > 10_000);
+    assert!(running.path().join("data/patrol.db-wal").exists());
+    let nothing = Vec::<String>::new();
+    assert_eq!(needles.found_below(running.path()), nothing);
+    assert_eq!(needles.found_below(&program.data()), nothing);
+    assert_eq!(needles.found_in(&log), Vec::<&str>::new(), "in the log");
+    assert_eq!(
+        needles.found_in(answers.as_bytes()),
+        Vec::<&str>::new(),
+        "in an answer"
+    );
+
+    // The search finds what is there: one secret, planted in the copy of the database.
+    let mut needles = needles;
+    let token = compose(Kind::Pat, Id::from_u128(1), &[9; 32]);
+    needles.add_token("the planted token", token.expose());
+    let database = running.path().join("data/patrol.db");
+    let planted = Command::new("sh")
+        .args(["-c", "printf %s \"$1\" >> \"$2\"", "sh"])
+        .arg(String::from_utf8(token.expose().to_vec()).unwrap())
+        .arg(&database)
+        .status()
+        .unwrap();
+    assert!(planted.success());
+    let found = needles.found_below(running.path());
+    assert!(
+        found.iter().any(|what| what.contains("the planted token")),
+        "{found:?}"
+    );
+}
