@@ -2,13 +2,14 @@
 //!
 //! A machine without nginx skips these tests under `cargo test`; `tests/run` installs what they need.
 
+use std::process::Command;
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use patrol_tests::gateway::client::{Answer, Hammer, curl, decided};
-use patrol_tests::gateway::nginx::{Nginx, Site};
+use patrol_tests::gateway::nginx::{self, Nginx, Site};
 use patrol_tests::gateway::patrol::{Patrol, text};
 use patrol_tests::gateway::upstream::Upstream;
-use patrol_tests::gateway::{Running, have, wait_for};
+use patrol_tests::gateway::{Running, free_port, have, wait_for};
 use serde_json::json;
 
 const IDENTITY: [&str; 8] = [
@@ -469,4 +470,64 @@ fn without_patrol_nobody_comes_in() {
     world.server = world.patrol.serve();
     assert_eq!(world.bearer(&token.secret).status, 200);
     world.refuses("nonsense");
+}
+
+#[test]
+fn the_steps_in_the_readme_work_as_written() {
+    if !have(&["bash", "nginx", "curl"]) {
+        return;
+    }
+    let directory = tempfile::TempDir::new().unwrap();
+    let home = directory.path().join("nginx");
+    nginx::copy_configuration(&home);
+    let [patrol, gateway, service] = [(); 3].map(|()| format!("127.0.0.1:{}", free_port()));
+    let asked = ("127.0.0.1:8080", &*gateway);
+    let behind = ("127.0.0.1:9000", &*service);
+    nginx::replace(&home.join("patrol/http.conf"), &[("127.0.0.1:8787", &patrol)]);
+    nginx::replace(&home.join("nginx.conf"), &[asked, behind]);
+    nginx::replace(&home.join("demo.conf"), &[behind]);
+
+    let readme = std::fs::read_to_string(nginx::shipped().join("README.md")).unwrap();
+    let blocks = |language: &str| -> String {
+        let opening = format!("```{language}\n");
+        readme
+            .split(&opening)
+            .skip(1)
+            .filter_map(|block| block.split("```").next())
+            .collect()
+    };
+    // `bash` is what installs; of the rest, only addresses and places are replaced.
+    let steps = blocks("sh")
+        .replace("127.0.0.1:8787", &patrol)
+        .replace("127.0.0.1:8080", &gateway)
+        .replace("patrol serve", &format!("patrol serve --listen {patrol}"))
+        .replace("$PWD/host/gateways/nginx", &home.to_string_lossy())
+        .replace("/tmp/patrol-nginx", &home.to_string_lossy());
+    let program = patrol_tests::bin::patrol();
+    let mut path = program.parent().unwrap().as_os_str().to_owned();
+    path.push(":");
+    path.push(std::env::var_os("PATH").unwrap());
+    path.push(":/usr/sbin");
+    let mut command = Command::new("bash");
+    command
+        .current_dir(directory.path())
+        .env("PATH", path)
+        .env("no_proxy", "127.0.0.1");
+    for name in ["PATROL_DATA", "PATROL_CONFIG", "PATROL_JSON", "PATROL_LOG"] {
+        command.env_remove(name);
+    }
+    let script = format!("set -eu\ntrap 'kill $(jobs -p) 2>/dev/null || true' EXIT\n{steps}");
+    command.args(["-c", &script]);
+    let mut session = Running::start(command, &directory.path().join("session.log"));
+    let status = wait_for("the steps to be done", || session.ended());
+    assert!(status.success(), "{status}");
+
+    let log = session.log();
+    let mut seen = log.lines();
+    for expected in blocks("text").lines() {
+        assert!(
+            seen.any(|line| line.trim_end() == expected),
+            "not seen, or not in order: {expected}"
+        );
+    }
 }

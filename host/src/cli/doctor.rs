@@ -81,6 +81,11 @@ impl Findings {
     fn failed(&self) -> bool {
         self.0.iter().any(|finding| finding.status == Status::Fail)
     }
+
+    fn failed_about(&self, what: &str) -> bool {
+        let mut about = self.0.iter().filter(|finding| finding.what == what);
+        about.any(|finding| finding.status == Status::Fail)
+    }
 }
 
 #[derive(Serialize)]
@@ -317,7 +322,7 @@ fn open(data: &Path, config: Config, findings: &mut Findings) -> Option<Patrol> 
             };
             let advice = error.to_string();
             // What the checks of the directory have said already, they have said better.
-            if what != "permissions" || !findings.failed() {
+            if what != "permissions" || !findings.failed_about(what) {
                 findings.fail(what, advice);
             }
             findings.warn("database, policy, clock", "not checked: mend the above first");

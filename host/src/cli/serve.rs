@@ -172,7 +172,7 @@ fn first_steps(session: &Session, address: SocketAddr) -> String {
          \x20 {patrol} tenant create example\n\
          \x20 {patrol} user create --tenant example --name ann --role admin\n\
          \x20 {patrol} token create --owner ann --name first --expires 90d\n\n\
-         and this one, with the secret in $PAT, signs in with it:\n\n\
+         and this one, with the secret in $PAT (`read -rs PAT` takes it unseen), signs in with it:\n\n\
          \x20 printf '{{\"token\":\"%s\"}}' \"$PAT\" | curl --json @- http://{address}/api/v1/pat/login\n"
     )
 }

@@ -1,7 +1,7 @@
 //! nginx with the configuration that is shipped: of it, only ports and paths are replaced.
 
 use std::net::TcpStream;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use super::patrol::Patrol;
@@ -39,9 +39,7 @@ impl Nginx {
     fn try_start(patrol: &Patrol, upstream: &Upstream, site: Site<'_>) -> Option<Self> {
         let (port, git_port) = (free_port(), free_port());
         let home = patrol.beside("nginx");
-        let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/gateways/nginx");
-        copy(&shipped, &home);
-        copy(&shipped.join("patrol"), &home.join("patrol"));
+        copy_configuration(&home);
 
         let local = |port: u16| format!("127.0.0.1:{port}");
         replace(
@@ -116,6 +114,18 @@ impl Nginx {
     }
 }
 
+/// What is shipped.
+#[must_use]
+pub fn shipped() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../host/gateways/nginx")
+}
+
+/// Copies what is shipped.
+pub fn copy_configuration(to: &Path) {
+    copy(&shipped(), to);
+    copy(&shipped().join("patrol"), &to.join("patrol"));
+}
+
 /// Copies the files of a directory.
 fn copy(from: &Path, to: &Path) {
     std::fs::create_dir_all(to).expect("a directory can be made");
@@ -129,7 +139,7 @@ fn copy(from: &Path, to: &Path) {
 }
 
 /// Replaces texts that are there exactly once, so that no change of the configuration passes this by.
-fn replace(file: &Path, changes: &[(&str, &str)]) {
+pub fn replace(file: &Path, changes: &[(&str, &str)]) {
     let mut text = std::fs::read_to_string(file).expect("it can be read");
     for (from, to) in changes {
         assert_eq!(text.matches(from).count(), 1, "{from} in {}", file.display());

@@ -92,9 +92,9 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         reader.read_exact(&mut body).ok()?;
         arrived.body = body.len();
     }
-    let body = serde_json::to_vec(&arrived).ok()?;
-    let head = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n", body.len());
+    let body = serde_json::to_string(&arrived).ok()?;
     let mut stream = stream;
-    stream.write_all(head.as_bytes()).ok()?;
-    stream.write_all(&body).ok()
+    // In one piece: the second of two would wait for the acknowledgement of the first.
+    let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
+    stream.write_all(answer.as_bytes()).ok()
 }
