@@ -62,8 +62,7 @@ impl Forbidden {
 
         let revoked = it.issue(it.alice, "revoked");
         patrol.revoke(&operator(), id(&revoked)).unwrap();
-        // Its digest is erased, so no secret is right.
-        forbid("a wrong secret", &revoked);
+        forbid("a token that has ended", &revoked);
         forbid(
             "a token past its expiration date",
             &it.issue_until(it.alice, "expired", START + HOUR),

@@ -267,7 +267,11 @@ impl Patrol {
     /// # Errors
     /// Refusals as `wit/engine.wit` lists them for `decide-password-sign-in`.
     pub fn decide_password_sign_in(&self, user: Id) -> Result<(), Error> {
-        self.look(|policy, call| policy.decide_password_sign_in(call, user))
+        let call = self.call(Operation::Look);
+        let (mut call, answer) = self.policy.decide_password_sign_in(call, user);
+        call.settle(answer)?;
+        let owner = call.read()?.owner(user)?.ok_or_else(invented)?;
+        Ok(floor::check_password_owner(&owner)?)
     }
 
     fn find_account(&self, tenant: &str, user: &str) -> Result<Account, Error> {

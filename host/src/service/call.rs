@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use patrol_policy::Host;
 use patrol_policy::types::{
-    Audience, Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret,
-    Scope, Session, SessionState, Timestamp, Token, TokenState,
+    Audience, Cause, Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters,
+    PreviousSecret, Scope, Session, SessionState, Timestamp, Token, TokenState,
 };
 
 use super::Error;
@@ -319,8 +319,11 @@ impl Host for Call {
     }
 
     fn end_token(&mut self, id: Id, end: End) -> Result<(), Outage> {
-        let permitted = matches!(&self.operation, Operation::Revoke(token) if *token == id)
-            || self.operation == Operation::Sweep;
+        let permitted = match self.operation {
+            Operation::Revoke(token) => token == id && end.at == self.now && end.cause == Cause::Revoked,
+            Operation::Sweep => end.at <= self.now,
+            _ => false,
+        };
         self.write(permitted, |transaction| transaction.end_token(id, end))
     }
 
@@ -410,7 +413,9 @@ impl Host for Call {
     }
 
     fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        let permitted = self.operation == Operation::Sweep;
+        // The record stays for the retention period, whatever the policy thinks of it (R6).
+        let over = self.now.saturating_sub(self.parameters.retention);
+        let permitted = self.operation == Operation::Sweep && ended_until <= over;
         self.write(permitted, |transaction| {
             transaction.forget_tokens(ended_until, limit)
         })

@@ -2,13 +2,15 @@
 //!
 //! The policy decides; the floor only ever turns a yes into a fault. It looks at the record that the host read, not
 //! at anything that the policy says about it: the token that was presented is the one that was allowed, its secret
-//! is right (for schemes that the host knows), it is not marked as ended, before its expiration date (R5), of the
+//! is right, it is not marked as ended, before its expiration date (R5), of the
 //! epochs of its owner and tenant (R9), for this audience (R12), and its owner is enabled and not deleted (R4). So a
 //! policy that is wrong or hostile can refuse, and can never let in what these rules forbid. Idle expiry, limits and
 //! names are the policy's alone.
 
 use patrol_policy::token::{self, Kind, SCHEME_SHA256};
-use patrol_policy::types::{Audience, ClosedSession, Id, OpenedSession, SessionState, Timestamp, TokenState};
+use patrol_policy::types::{
+    Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, TokenState,
+};
 
 use crate::policy::Fault;
 
@@ -25,17 +27,18 @@ pub(super) fn check_token(
     if text.id() != allowed.0 || text.id() != token.id {
         return Err(lied("another token than the one presented"));
     }
+    check_state(state, audience, now)?;
+    // A scheme that the host does not know matches nothing.
     let previous = token.previous.filter(|previous| now < previous.until);
-    let known = token.scheme == SCHEME_SHA256 || previous.is_some_and(|p| p.scheme == SCHEME_SHA256);
     let matches = bool::from(text.matches(token.scheme, &token.digest))
         || previous.is_some_and(|p| bool::from(text.matches(p.scheme, &p.digest)));
-    if token.scheme == token::SCHEME_ERASED || (known && !matches) {
+    if !matches {
         return Err(lied("a wrong secret"));
     }
     if (allowed.1, allowed.2) != (token.owner, token.tenant) {
         return Err(lied("a token as somebody else's"));
     }
-    check_state(state, audience, now)
+    Ok(())
 }
 
 /// Fails where a presented session must not be let in.
@@ -62,6 +65,17 @@ pub(super) fn check_session(
         return Err(lied("a session that has ended"));
     }
     check_state(&state.token, audience.unwrap_or(token.audience), now)
+}
+
+/// Fails where a password must not let anybody in (R4, R11).
+pub(super) fn check_password_owner(owner: &Owner) -> Result<(), Fault> {
+    if owner.multi_factor {
+        return Err(lied("a password where multi-factor authentication is on"));
+    }
+    if !owner.enabled || owner.deleted.is_some() {
+        return Err(lied("the password of a disabled or deleted owner"));
+    }
+    Ok(())
 }
 
 /// Fails where a sign-in stored or ended anything but sessions of the token that was let in: whoever presents one token
@@ -245,12 +259,36 @@ mod tests {
     }
 
     #[test]
-    fn an_erased_digest_lets_nothing_in() {
+    fn an_erased_digest_or_an_unknown_scheme_lets_nothing_in() {
         let mut state = good();
+        state.token.scheme = SCHEME_SHA256 + 1;
+        assert!(check(pat(&SECRET).expose(), &state).is_err());
         state.token.scheme = token::SCHEME_ERASED;
         state.token.digest = Digest::default();
         assert!(check(pat(&SECRET).expose(), &state).is_err());
         assert!(check(pat(&[0; 32]).expose(), &state).is_err());
+    }
+
+    #[test]
+    fn a_password_lets_nobody_in_where_a_pat_is_needed_or_the_owner_is_disabled_or_deleted() {
+        let owner = good().owner;
+        assert_eq!(check_password_owner(&owner), Ok(()));
+        for forbidden in [
+            Owner {
+                multi_factor: true,
+                ..owner
+            },
+            Owner {
+                enabled: false,
+                ..owner
+            },
+            Owner {
+                deleted: Some(1),
+                ..owner
+            },
+        ] {
+            assert!(check_password_owner(&forbidden).is_err(), "{forbidden:?}");
+        }
     }
 
     fn good_session() -> SessionState {

@@ -133,7 +133,10 @@ const WRITES: &[(&str, Write)] = &[
     ("erase-previous-secrets", |call| {
         call.erase_previous_secrets(NOW, 1).map(drop)
     }),
-    ("forget-tokens", |call| call.forget_tokens(NOW, 1).map(drop)),
+    ("forget-tokens", |call| {
+        call.forget_tokens(NOW - Parameters::default().retention, 1)
+            .map(drop)
+    }),
     ("forget-sessions", |call| {
         call.forget_sessions(NOW, NOW, 1).map(drop)
     }),
@@ -236,6 +239,16 @@ fn an_operation_about_one_record_writes_no_other() {
         }),
         ("another token's end", Operation::Revoke(TOKEN), |call| {
             call.end_token(OTHER_TOKEN, END)
+        }),
+        ("an end at another time", Operation::Revoke(TOKEN), |call| {
+            call.end_token(TOKEN, End { at: NOW - 1, ..END })
+        }),
+        ("an end that is to come", Operation::Sweep, |call| {
+            call.end_token(TOKEN, End { at: NOW + 1, ..END })
+        }),
+        ("records that are to be kept (R6)", Operation::Sweep, |call| {
+            let early = NOW - Parameters::default().retention + 1;
+            call.forget_tokens(early, 1).map(drop)
         }),
         ("another owner's end", Operation::RevokeAll(OWNER), |call| {
             call.end_live_tokens(OTHER_OWNER, RULE, END).map(drop)
