@@ -23,8 +23,10 @@ pub(super) async fn nginx(State(app): State<App>, headers: HeaderMap) -> Respons
             "the gateway must set X-Original-URI and X-Original-Method, once each: see host/gateways/nginx";
         return problem(StatusCode::BAD_REQUEST, "E_400_GATEWAY", message);
     };
-    let address = only(&headers, "x-real-ip").and_then(|address| address.parse().ok());
-    verify(&app, &headers, address, uri)
+    let address =
+        only(&headers, "x-real-ip").and_then(|address| std::str::from_utf8(address).ok()?.parse().ok());
+    // A path may hold any bytes; it is only written down here.
+    verify(&app, &headers, address, &String::from_utf8_lossy(uri))
 }
 
 fn verify(app: &App, headers: &HeaderMap, address: Option<IpAddr>, uri: &str) -> Response {
@@ -52,9 +54,9 @@ fn verify(app: &App, headers: &HeaderMap, address: Option<IpAddr>, uri: &str) ->
 }
 
 /// The value of a header that is there exactly once and not empty.
-fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
+fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a [u8]> {
     let mut values = headers.get_all(name).iter();
-    let value = values.next()?.to_str().ok().filter(|value| !value.is_empty())?;
+    let value = Some(values.next()?.as_bytes()).filter(|value| !value.is_empty())?;
     values.next().is_none().then_some(value)
 }
 

@@ -52,6 +52,11 @@ fn a_noted_use_is_seen_at_once_and_written_by_the_flush_r5() {
     assert_eq!(read.session_state(session.id).unwrap(), Some(seen.state));
     assert_eq!(read.token_state(token).unwrap(), Some(seen.state.token));
     assert_eq!(read.list_open_sessions(token).unwrap(), [seen.state.session]);
+    let row = read.token_row(token).unwrap().unwrap();
+    assert_eq!(
+        (row.state, row.last_used_from.as_deref()),
+        (seen.state.token, Some("a"))
+    );
 
     assert_eq!(fixture.store.flush().unwrap(), 2);
     assert_eq!(on_disk(&fixture), (Some(NOW + 2), Some("a".to_owned()), NOW + 3));

@@ -215,6 +215,14 @@ fn what_could_be_read_in_two_ways_is_a_bad_request() {
             (400, &json!("E_400_GATEWAY"))
         );
     }
+    // A path is whatever the client asked for, ASCII or not.
+    let odd = [("X-Original-URI", "/gr\u{f6}\u{df}e"), method, authorization];
+    assert_eq!(
+        send(listener.address, "GET /check/nginx", &odd, b"")
+            .unwrap()
+            .status,
+        200
+    );
     // Any method of the subrequest will do: it is the gateway's.
     for method in ["GET", "HEAD", "POST"] {
         let headers = [uri, ("X-Original-Method", "DELETE"), authorization];

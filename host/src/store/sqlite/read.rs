@@ -89,6 +89,11 @@ impl<C: Lent> View<C> {
         self.uses.merge_token(&mut state);
         state
     }
+
+    fn merged_row(&self, mut row: TokenRow) -> TokenRow {
+        self.uses.merge_row(&mut row);
+        row
+    }
 }
 
 impl<C: Lent> Read for View<C> {
@@ -182,10 +187,7 @@ impl<C: Lent> Read for View<C> {
     }
 
     fn token_row(&self, id: Id) -> Result<Option<TokenRow>> {
-        Ok(self.stored_token(id)?.map(|row| TokenRow {
-            state: self.merged(row.state),
-            ..row
-        }))
+        Ok(self.stored_token(id)?.map(|row| self.merged_row(row)))
     }
 
     fn token_rows(&self, filter: &TokenFilter) -> Result<Vec<TokenRow>> {
@@ -213,11 +215,7 @@ impl<C: Lent> Read for View<C> {
         }
         sql.push_str(" ORDER BY k.id LIMIT :limit");
         self.all(&sql, &*parameters, |columns| {
-            let row = columns.token_row()?;
-            Ok(TokenRow {
-                state: self.merged(row.state),
-                ..row
-            })
+            Ok(self.merged_row(columns.token_row()?))
         })
     }
 

@@ -21,6 +21,8 @@ use std::time::Instant;
 
 use patrol_policy::types::{Id, Session, SessionState, Timestamp, TokenState};
 
+use crate::store::TokenRow;
+
 /// Threads that note uses of different records rarely meet.
 const SHARDS: usize = 32;
 
@@ -57,6 +59,16 @@ impl Uses {
     pub(super) fn merge_token(&self, state: &mut TokenState) {
         // `None` is less than any time.
         state.token.last_used = state.token.last_used.max(self.tokens.latest(state.token.id));
+    }
+
+    /// Brings a token's last use up to date, with the address that it came from.
+    pub(super) fn merge_row(&self, row: &mut TokenRow) {
+        if let Some((at, from)) = self.tokens.latest_with_source(row.state.token.id)
+            && row.state.token.last_used.is_none_or(|stored| stored < at)
+        {
+            row.state.token.last_used = Some(at);
+            row.last_used_from = from.as_deref().map(str::to_owned);
+        }
     }
 
     /// Brings the last uses of a session and of its token up to date.
@@ -146,6 +158,10 @@ impl Noted {
     /// The latest use that is not yet written.
     pub(super) fn latest(&self, id: Id) -> Option<Timestamp> {
         self.shard(id).uses.get(&id).map(|(at, _)| *at)
+    }
+
+    fn latest_with_source(&self, id: Id) -> Option<(Timestamp, Option<Arc<str>>)> {
+        self.shard(id).uses.get(&id).cloned()
     }
 
     fn collect(&self) -> Vec<Use> {
