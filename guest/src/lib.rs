@@ -23,9 +23,11 @@ extern crate alloc;
 
 pub mod about;
 pub mod authenticate;
+mod base62;
 #[cfg(target_arch = "wasm32")]
 mod component;
 mod contract;
+mod crc32;
 mod engine;
 pub mod expiry;
 pub mod host;
