@@ -5,7 +5,6 @@
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::alloc::{GlobalAlloc, Layout};
 
 use zeroize::Zeroize;
 
@@ -279,7 +278,7 @@ fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
 }
 
 /// Ends the call as a fault.
-fn fail(reason: &str) -> ! {
+pub(crate) fn fail(reason: &str) -> ! {
     diagnostics::abort(reason);
     core::arch::wasm32::unreachable()
 }
@@ -318,30 +317,4 @@ unsafe extern "Rust" fn __getrandom_v03_custom(
         drawn.zeroize();
     }
     Ok(())
-}
-
-/// An allocator that wipes what is freed (R1): the generated code frees the texts that it has handed to the host,
-/// and an instance may live on.
-struct Wiping(dlmalloc::GlobalDlmalloc);
-
-#[global_allocator]
-static ALLOCATOR: Wiping = Wiping(dlmalloc::GlobalDlmalloc);
-
-// SAFETY: every block comes from and goes to the inner allocator with its own layout. `realloc` is the trait's
-// provided one, which copies to a new block and frees the old one here.
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-unsafe impl GlobalAlloc for Wiping {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.0.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block is the caller's to give up and has `layout.size()` bytes; all of them may be written,
-        // whatever was in them.
-        unsafe { core::slice::from_raw_parts_mut(block.cast::<core::mem::MaybeUninit<u8>>(), layout.size()) }
-            .zeroize();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.0.dealloc(block, layout) }
-    }
 }
