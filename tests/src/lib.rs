@@ -6,5 +6,5 @@ pub mod memory;
 pub mod model;
 pub mod native;
 pub mod trace;
-pub mod whole;
 pub mod wasm;
+pub mod whole;
