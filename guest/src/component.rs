@@ -1,17 +1,23 @@
 //! The component: the engine over the imports of `wit/world.wit`. No rule lives here.
 //!
+//! The generated code works on the types of [`types`](crate::types) themselves, so nothing is converted: half of the
+//! component would be that. It builds records by the names of their fields and variants by those of their cases, and
+//! so does not compile where the contract differs; it knows an enum's cases by their number only, which a test
+//! compares with `wit/`.
+//!
 //! Every presented text is wiped when the call is over, and so is whatever else was freed: an instance that serves
 //! several calls must not carry a secret from one into the next.
 
 use alloc::string::String;
 use alloc::vec::Vec;
-use core::alloc::{GlobalAlloc, Layout};
 
 use zeroize::Zeroize;
 
 use crate::types::{
-    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
-    SessionState, Timestamp, Token, TokenState,
+    Actor, Audience, Census, ClosedSession, Denial, Description, Digest, Duration, End, Grant, Id,
+    IssueRequest, Issued, ListedToken, LiveRule, MethodPreview, OpenedSession, Outage, Outlook, Owner,
+    Parameters, PreviousSecret, Scope, Session, SessionGrant, SessionState, Swept, Timestamp, Token,
+    TokenState,
 };
 use crate::{Engine, Host, Secret};
 
@@ -23,16 +29,48 @@ use crate::{Engine, Host, Secret};
     reason = "generated"
 )]
 mod bindings {
-    wit_bindgen::generate!({ path: "../wit", world: "policy", generate_all });
+    wit_bindgen::generate!({
+        path: "../wit",
+        world: "policy",
+        generate_all,
+        with: {
+            "patrol:policy/types@0.1.0/id": crate::types::Id,
+            "patrol:policy/types@0.1.0/digest": crate::types::Digest,
+            "patrol:policy/types@0.1.0/cause": crate::types::Cause,
+            "patrol:policy/types@0.1.0/end": crate::types::End,
+            "patrol:policy/types@0.1.0/previous-secret": crate::types::PreviousSecret,
+            "patrol:policy/types@0.1.0/token": crate::types::Token,
+            "patrol:policy/types@0.1.0/owner": crate::types::Owner,
+            "patrol:policy/types@0.1.0/token-state": crate::types::TokenState,
+            "patrol:policy/types@0.1.0/session": crate::types::Session,
+            "patrol:policy/types@0.1.0/session-state": crate::types::SessionState,
+            "patrol:policy/types@0.1.0/live-rule": crate::types::LiveRule,
+            "patrol:policy/types@0.1.0/scope": crate::types::Scope,
+            "patrol:policy/types@0.1.0/actor-role": crate::types::ActorRole,
+            "patrol:policy/types@0.1.0/actor": crate::types::Actor,
+            "patrol:policy/types@0.1.0/refusal-reason": crate::types::RefusalReason,
+            "patrol:policy/types@0.1.0/refusal": crate::types::Refusal,
+            "patrol:policy/types@0.1.0/outage": crate::types::Outage,
+            "patrol:policy/types@0.1.0/denial": crate::types::Denial,
+            "patrol:policy/storage@0.1.0/census": crate::types::Census,
+            "patrol:policy/settings@0.1.0/parameters": crate::types::Parameters,
+            "patrol:policy/engine@0.1.0/issue-request": crate::types::IssueRequest,
+            "patrol:policy/engine@0.1.0/grant": crate::types::Grant,
+            "patrol:policy/engine@0.1.0/session-grant": crate::types::SessionGrant,
+            "patrol:policy/engine@0.1.0/closed-session": crate::types::ClosedSession,
+            "patrol:policy/engine@0.1.0/listed-token": crate::types::ListedToken,
+            "patrol:policy/engine@0.1.0/method-preview": crate::types::MethodPreview,
+            "patrol:policy/engine@0.1.0/outlook": crate::types::Outlook,
+            "patrol:policy/engine@0.1.0/swept": crate::types::Swept,
+            "patrol:policy/about@0.1.0/description": crate::types::Description,
+        },
+    });
     use super::Policy;
     export!(Policy);
 }
 
-use bindings::exports::patrol::policy::about::{self, Description};
-use bindings::exports::patrol::policy::engine as export;
-use bindings::patrol::policy::{clock, diagnostics, entropy, settings, storage, types as wit};
-
-crate::contract!(bindings);
+use bindings::exports::patrol::policy::{about, engine};
+use bindings::patrol::policy::{clock, diagnostics, entropy, settings, storage};
 
 /// The imports, as the engine wants them.
 struct Imports;
@@ -43,7 +81,7 @@ impl Host for Imports {
     }
 
     fn parameters(&mut self) -> Parameters {
-        settings::current().into()
+        settings::current()
     }
 
     fn draw(&mut self, buffer: &mut [u8; 32]) {
@@ -53,27 +91,27 @@ impl Host for Imports {
     }
 
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
-        Ok(storage::get_token(id.into())?.map(Into::into))
+        storage::get_token(id)
     }
 
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage> {
-        Ok(storage::get_owner(id.into())?.map(Into::into))
+        storage::get_owner(id)
     }
 
     fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage> {
-        Ok(storage::count_live_tokens(owner.into(), rule.into())?)
+        storage::count_live_tokens(owner, rule)
     }
 
     fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage> {
-        Ok(storage::live_name_exists(owner.into(), name, rule.into())?)
+        storage::live_name_exists(owner, name, rule)
     }
 
-    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>, Outage> {
-        Ok(all(storage::list_live_tokens(owner.into(), rule.into())?))
+    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
+        storage::list_live_tokens(owner, rule)
     }
 
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage> {
-        Ok(storage::insert_token((*token).into(), name)?)
+        storage::insert_token(*token, name)
     }
 
     fn replace_secret(
@@ -84,70 +122,63 @@ impl Host for Imports {
         digest: Digest,
         previous: Option<PreviousSecret>,
     ) -> Result<(), Outage> {
-        let previous = previous.map(Into::into);
-        Ok(storage::replace_secret(
-            id.into(),
-            generation,
-            scheme,
-            digest.into(),
-            previous,
-        )?)
+        storage::replace_secret(id, generation, scheme, digest, previous)
     }
 
     fn record_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage> {
-        Ok(storage::record_use(id.into(), at)?)
+        storage::record_use(id, at)
     }
 
     fn end_token(&mut self, id: Id, end: End) -> Result<(), Outage> {
-        Ok(storage::end_token(id.into(), end.into())?)
+        storage::end_token(id, end)
     }
 
     fn end_live_tokens(&mut self, owner: Id, rule: LiveRule, end: End) -> Result<u32, Outage> {
-        Ok(storage::end_live_tokens(owner.into(), rule.into(), end.into())?)
+        storage::end_live_tokens(owner, rule, end)
     }
 
     fn get_session(&mut self, id: Id) -> Result<Option<SessionState>, Outage> {
-        Ok(storage::get_session(id.into())?.map(Into::into))
+        storage::get_session(id)
     }
 
     fn insert_session(&mut self, session: &Session) -> Result<(), Outage> {
-        Ok(storage::insert_session((*session).into())?)
+        storage::insert_session(*session)
     }
 
     fn record_session_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage> {
-        Ok(storage::record_session_use(id.into(), at)?)
+        storage::record_session_use(id, at)
     }
 
     fn end_session(&mut self, id: Id, end: End) -> Result<(), Outage> {
-        Ok(storage::end_session(id.into(), end.into())?)
+        storage::end_session(id, end)
     }
 
     fn list_open_sessions(&mut self, token: Id) -> Result<Vec<Session>, Outage> {
-        Ok(all(storage::list_open_sessions(token.into())?))
+        storage::list_open_sessions(token)
     }
 
     fn get_auth_method(&mut self, scope: Scope) -> Result<Option<String>, Outage> {
-        Ok(storage::get_auth_method(scope.into())?)
+        storage::get_auth_method(scope)
     }
 
     fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<(), Outage> {
-        Ok(storage::set_auth_method(scope.into(), method, at)?)
+        storage::set_auth_method(scope, method, at)
     }
 
     fn take_census(&mut self, scope: Scope, rule: LiveRule) -> Result<Census, Outage> {
-        Ok(storage::take_census(scope.into(), rule.into())?.into())
+        storage::take_census(scope, rule)
     }
 
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
-        Ok(all(storage::list_lapsed_tokens(rule.into(), limit)?))
+        storage::list_lapsed_tokens(rule, limit)
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        Ok(storage::erase_previous_secrets(until, limit)?)
+        storage::erase_previous_secrets(until, limit)
     }
 
     fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        Ok(storage::forget_tokens(ended_until, limit)?)
+        storage::forget_tokens(ended_until, limit)
     }
 
     fn forget_sessions(
@@ -156,130 +187,108 @@ impl Host for Imports {
         used_until: Timestamp,
         limit: u32,
     ) -> Result<u32, Outage> {
-        Ok(storage::forget_sessions(opened_until, used_until, limit)?)
+        storage::forget_sessions(opened_until, used_until, limit)
     }
 }
 
 /// The exports.
 struct Policy;
 
-impl export::Guest for Policy {
-    fn issue(request: export::IssueRequest, actor: wit::Actor) -> Result<export::Issued, wit::Denial> {
-        Ok(Engine::new(&mut Imports)
-            .issue(request.into(), actor.into())?
-            .into())
+impl engine::Guest for Policy {
+    fn issue(request: IssueRequest, actor: Actor) -> Result<engine::Issued, Denial> {
+        Engine::new(&mut Imports).issue(request, actor).map(exposed)
     }
 
-    fn authenticate(presented: Vec<u8>, audience: wit::Audience) -> Result<export::Grant, wit::Denial> {
+    fn authenticate(presented: Vec<u8>, audience: Audience) -> Result<Grant, Denial> {
         let presented = Secret::new(presented);
-        Ok(Engine::new(&mut Imports)
-            .authenticate(presented.expose(), audience)?
-            .into())
+        Engine::new(&mut Imports).authenticate(presented.expose(), audience)
     }
 
-    fn open_session(
-        presented: Vec<u8>,
-        audience: wit::Audience,
-    ) -> Result<export::OpenedSession, wit::Denial> {
+    fn open_session(presented: Vec<u8>, audience: Audience) -> Result<engine::OpenedSession, Denial> {
         let presented = Secret::new(presented);
-        Ok(Engine::new(&mut Imports)
-            .open_session(presented.expose(), audience)?
-            .into())
+        let OpenedSession {
+            session,
+            secret,
+            grant,
+            ends,
+            expires,
+        } = Engine::new(&mut Imports).open_session(presented.expose(), audience)?;
+        Ok(engine::OpenedSession {
+            session,
+            secret: secret.into_bytes(),
+            grant,
+            ends,
+            expires,
+        })
     }
 
-    fn check_session(
-        presented: Vec<u8>,
-        audience: wit::Audience,
-    ) -> Result<export::SessionGrant, wit::Denial> {
+    fn check_session(presented: Vec<u8>, audience: Audience) -> Result<SessionGrant, Denial> {
         let presented = Secret::new(presented);
-        Ok(Engine::new(&mut Imports)
-            .check_session(presented.expose(), audience)?
-            .into())
+        Engine::new(&mut Imports).check_session(presented.expose(), audience)
     }
 
-    fn close_session(presented: Vec<u8>) -> Result<export::ClosedSession, wit::Denial> {
+    fn close_session(presented: Vec<u8>) -> Result<ClosedSession, Denial> {
         let presented = Secret::new(presented);
-        Ok(Engine::new(&mut Imports)
-            .close_session(presented.expose())?
-            .into())
+        Engine::new(&mut Imports).close_session(presented.expose())
     }
 
-    fn revoke(token: wit::Id, actor: wit::Actor) -> Result<wit::TokenState, wit::Denial> {
-        Ok(Engine::new(&mut Imports)
-            .revoke(token.into(), actor.into())?
-            .into())
+    fn revoke(token: Id, actor: Actor) -> Result<(), Denial> {
+        Engine::new(&mut Imports).revoke(token, actor)
     }
 
-    fn revoke_all(owner: wit::Id, actor: wit::Actor) -> Result<u32, wit::Denial> {
-        Ok(Engine::new(&mut Imports).revoke_all(owner.into(), actor.into())?)
+    fn revoke_all(owner: Id, actor: Actor) -> Result<u32, Denial> {
+        Engine::new(&mut Imports).revoke_all(owner, actor)
     }
 
-    fn rotate(
-        token: wit::Id,
-        overlap: wit::Duration,
-        actor: wit::Actor,
-    ) -> Result<export::Issued, wit::Denial> {
-        Ok(Engine::new(&mut Imports)
-            .rotate(token.into(), overlap, actor.into())?
-            .into())
+    fn rotate(token: Id, overlap: Duration, actor: Actor) -> Result<engine::Issued, Denial> {
+        Engine::new(&mut Imports)
+            .rotate(token, overlap, actor)
+            .map(exposed)
     }
 
-    fn change_auth_method(
-        scope: wit::Scope,
-        method: String,
-        actor: wit::Actor,
-    ) -> Result<export::MethodChange, wit::Denial> {
-        Ok(Engine::new(&mut Imports)
-            .change_auth_method(scope.into(), &method, actor.into())?
-            .into())
+    fn change_auth_method(scope: Scope, method: String, actor: Actor) -> Result<bool, Denial> {
+        Engine::new(&mut Imports).change_auth_method(scope, &method, actor)
     }
 
-    fn preview_auth_method(
-        scope: wit::Scope,
-        method: String,
-        actor: wit::Actor,
-    ) -> Result<export::MethodPreview, wit::Denial> {
-        Ok(Engine::new(&mut Imports)
-            .preview_auth_method(scope.into(), &method, actor.into())?
-            .into())
+    fn preview_auth_method(scope: Scope, method: String, actor: Actor) -> Result<MethodPreview, Denial> {
+        Engine::new(&mut Imports).preview_auth_method(scope, &method, actor)
     }
 
-    fn decide_password_sign_in(owner: wit::Id) -> Result<(), wit::Denial> {
-        Ok(Engine::new(&mut Imports).decide_password_sign_in(owner.into())?)
+    fn decide_password_sign_in(owner: Id) -> Result<(), Denial> {
+        Engine::new(&mut Imports).decide_password_sign_in(owner)
     }
 
-    fn list_tokens(owner: wit::Id, actor: wit::Actor) -> Result<Vec<export::ListedToken>, wit::Denial> {
-        Ok(all(
-            Engine::new(&mut Imports).list_tokens(owner.into(), actor.into())?
-        ))
+    fn list_tokens(owner: Id, actor: Actor) -> Result<Vec<ListedToken>, Denial> {
+        Engine::new(&mut Imports).list_tokens(owner, actor)
     }
 
-    fn foresee(states: Vec<wit::TokenState>) -> Vec<export::Outlook> {
-        all(Engine::new(&mut Imports).foresee(&all::<_, TokenState>(states)))
+    fn foresee(states: Vec<TokenState>) -> Vec<Outlook> {
+        Engine::new(&mut Imports).foresee(&states)
     }
 
-    fn sweep(limit: u32) -> Result<export::Swept, wit::Denial> {
-        Ok(Engine::new(&mut Imports).sweep(limit)?.into())
+    fn sweep(limit: u32) -> Result<Swept, Denial> {
+        Engine::new(&mut Imports).sweep(limit)
     }
 }
 
 impl about::Guest for Policy {
     fn describe() -> Description {
-        crate::about::describe(Imports.parameters()).into()
+        crate::about::describe(Imports.parameters())
     }
 }
 
-/// Converts a list. A plain loop: the iterator machinery for it weighs several KiB a type.
-fn all<A, B: From<A>>(list: Vec<A>) -> Vec<B> {
-    let mut converted = Vec::with_capacity(list.len());
-    for item in list {
-        converted.push(item.into());
+/// A secret on its way out: the bindings know it as bytes, and free them once the host has read them.
+fn exposed(issued: Issued) -> engine::Issued {
+    let Issued { token, secret, ends } = issued;
+    engine::Issued {
+        token,
+        secret: secret.into_bytes(),
+        ends,
     }
-    converted
 }
 
 /// Ends the call as a fault.
-fn fail(reason: &str) -> ! {
+pub(crate) fn fail(reason: &str) -> ! {
     diagnostics::abort(reason);
     core::arch::wasm32::unreachable()
 }
@@ -306,7 +315,7 @@ unsafe extern "Rust" fn __getrandom_v03_custom(
     length: usize,
 ) -> Result<(), getrandom::Error> {
     for offset in (0..length).step_by(32) {
-        let mut drawn = Digest::from(entropy::draw()).to_bytes();
+        let mut drawn = entropy::draw().to_bytes();
         let part = length.saturating_sub(offset).min(drawn.len());
         // SAFETY: offset + part <= length, so the bytes written are the caller's; `drawn` holds `part` bytes and
         // is a local, so the two do not overlap.
@@ -318,30 +327,4 @@ unsafe extern "Rust" fn __getrandom_v03_custom(
         drawn.zeroize();
     }
     Ok(())
-}
-
-/// An allocator that wipes what is freed (R1): the generated code frees the texts that it has handed to the host,
-/// and an instance may live on.
-struct Wiping(dlmalloc::GlobalDlmalloc);
-
-#[global_allocator]
-static ALLOCATOR: Wiping = Wiping(dlmalloc::GlobalDlmalloc);
-
-// SAFETY: every block comes from and goes to the inner allocator with its own layout. `realloc` is the trait's
-// provided one, which copies to a new block and frees the old one here.
-#[allow(unsafe_code, reason = "an allocator cannot be written without")]
-unsafe impl GlobalAlloc for Wiping {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.0.alloc(layout) }
-    }
-
-    unsafe fn dealloc(&self, block: *mut u8, layout: Layout) {
-        // SAFETY: the block is the caller's to give up and has `layout.size()` bytes; all of them may be written,
-        // whatever was in them.
-        unsafe { core::slice::from_raw_parts_mut(block.cast::<core::mem::MaybeUninit<u8>>(), layout.size()) }
-            .zeroize();
-        // SAFETY: the caller's promises are passed on.
-        unsafe { self.0.dealloc(block, layout) }
-    }
 }

@@ -77,7 +77,6 @@ macro_rules! contract {
                 id, tenant, enabled, deleted, epoch, epoch_since, tenant_epoch, tenant_epoch_since, multi_factor
             });
             $crate::contract!(@record types::TokenState { token, owner });
-            $crate::contract!(@record types::NamedToken { state, name });
             $crate::contract!(@record types::Session {
                 id, token, generation, digest, opened, last_used; ended
             });
@@ -104,14 +103,13 @@ macro_rules! contract {
             $crate::contract!(@enum diagnostics::Level { Error, Warn, Info, Debug });
 
             $crate::contract!(@record engine::IssueRequest { owner, name, expires, audience });
-            $crate::contract!(@record engine::Issued { token, name, secret, ends });
+            $crate::contract!(@record engine::Issued { token, secret, ends });
             $crate::contract!(@record engine::Grant { token, owner, tenant, ends });
             $crate::contract!(@record engine::OpenedSession { session, secret, grant, ends, expires });
             $crate::contract!(@record engine::SessionGrant { session, token, owner, tenant, ends });
             $crate::contract!(@record engine::ClosedSession { session, token, owner, tenant });
-            $crate::contract!(@record engine::ListedToken { token, name, ends });
-            $crate::contract!(@record engine::MethodChange { changes, from });
-            $crate::contract!(@record engine::MethodPreview { change, tokens, owners });
+            $crate::contract!(@record engine::ListedToken { token, ends });
+            $crate::contract!(@record engine::MethodPreview { changes, tokens, owners });
             $crate::contract!(@record engine::Outlook { live, ends });
             $crate::contract!(@record engine::Swept { ended, secrets, forgotten, sessions, more });
             $crate::contract!(@record about::Description { name, version, parameters });

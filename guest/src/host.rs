@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::types::{
-    Census, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
-    SessionState, Timestamp, Token, TokenState,
+    Census, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session, SessionState,
+    Timestamp, Token, TokenState,
 };
 
 /// All that a policy can reach. `wit/storage.wit` and its neighbours document each function.
@@ -27,7 +27,7 @@ pub trait Host {
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage>;
     fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage>;
     fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage>;
-    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>, Outage>;
+    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage>;
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage>;
     fn replace_secret(
         &mut self,

@@ -22,10 +22,16 @@
 extern crate alloc;
 
 pub mod about;
+#[cfg(target_arch = "wasm32")]
+mod allocator;
+#[cfg(any(target_arch = "wasm32", test))]
+mod arena;
 pub mod authenticate;
+mod base62;
 #[cfg(target_arch = "wasm32")]
 mod component;
 mod contract;
+mod crc32;
 mod engine;
 pub mod expiry;
 pub mod host;

@@ -1,15 +1,11 @@
 //! What owners and administrators see (R6, R13).
 //!
-//! A person lists their own live tokens, an administrator anyone's; a token lists none (R12). Digests never leave
-//! the engine this way.
+//! A person lists their own live tokens, an administrator anyone's; a token lists none (R12).
 
 use alloc::vec::Vec;
 
 use crate::engine::live_rule;
-use crate::token::SCHEME_ERASED;
-use crate::types::{
-    Actor, ActorRole, Denial, Digest, Id, ListedToken, Outlook, RefusalReason, Token, TokenState,
-};
+use crate::types::{Actor, ActorRole, Denial, Id, ListedToken, Outlook, RefusalReason, TokenState};
 use crate::{Engine, Host, expiry};
 
 impl<H: Host> Engine<'_, H> {
@@ -30,15 +26,9 @@ impl<H: Host> Engine<'_, H> {
         let now = self.host.now();
         let parameters = self.host.parameters();
         let live = self.host.list_live_tokens(owner, live_rule(now, &parameters))?;
-        let listed = live.into_iter().map(|named| ListedToken {
-            ends: expiry::foreseen_end(&named.state, &parameters),
-            token: Token {
-                scheme: SCHEME_ERASED,
-                digest: Digest::default(),
-                previous: None,
-                ..named.state.token
-            },
-            name: named.name,
+        let listed = live.iter().map(|state| ListedToken {
+            token: state.token.id,
+            ends: expiry::foreseen_end(state, &parameters),
         });
         Ok(listed.collect())
     }

@@ -8,27 +8,21 @@
 //! disturbs a token (R10).
 
 use crate::engine::live_rule;
-use crate::types::{Actor, ActorRole, Census, Denial, Id, MethodChange, MethodPreview, RefusalReason, Scope};
+use crate::types::{Actor, ActorRole, Census, Denial, Id, MethodPreview, RefusalReason, Scope};
 use crate::{Engine, Host};
-use alloc::string::String;
 
 impl<H: Host> Engine<'_, H> {
-    /// Changes the authentication method of a scope, which ends all tokens in it (R9).
+    /// Changes the authentication method of a scope, which ends all tokens in it (R9); false where it was set already.
     ///
     /// # Errors
     /// Refusals: not-permitted, no-such-owner.
-    pub fn change_auth_method(
-        &mut self,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Result<MethodChange, Denial> {
-        let change = self.method_change(scope, method, actor)?;
-        if change.changes {
+    pub fn change_auth_method(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial> {
+        let changes = self.is_method_change(scope, method, actor)?;
+        if changes {
             let now = self.host.now();
             self.host.set_auth_method(scope, method, now)?;
         }
-        Ok(change)
+        Ok(changes)
     }
 
     /// Says what [`change_auth_method`](Self::change_auth_method) would do, and does nothing (R9).
@@ -41,32 +35,29 @@ impl<H: Host> Engine<'_, H> {
         method: &str,
         actor: Actor,
     ) -> Result<MethodPreview, Denial> {
-        let change = self.method_change(scope, method, actor)?;
-        let Census { tokens, owners } = if change.changes {
+        let changes = self.is_method_change(scope, method, actor)?;
+        let Census { tokens, owners } = if changes {
             let rule = live_rule(self.host.now(), &self.host.parameters());
             self.host.take_census(scope, rule)?
         } else {
             Census { tokens: 0, owners: 0 }
         };
         Ok(MethodPreview {
-            change,
+            changes,
             tokens,
             owners,
         })
     }
 
-    fn method_change(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<MethodChange, Denial> {
+    fn is_method_change(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial> {
         if !matches!(actor.role, ActorRole::Administrator | ActorRole::System) {
             return Err(RefusalReason::NotPermitted.into());
         }
-        let from: String = self
+        let set = self
             .host
             .get_auth_method(scope)?
             .ok_or(RefusalReason::NoSuchOwner)?;
-        Ok(MethodChange {
-            changes: from != method,
-            from,
-        })
+        Ok(set != method)
     }
 
     /// Whether a user may sign in to the REST API with a password, which the host checks (R11).

@@ -5,15 +5,15 @@
 //! refused with the reason. The token of a disabled owner rests, so it can be revoked.
 
 use crate::engine::live_rule;
-use crate::types::{Actor, ActorRole, Cause, Denial, End, Id, RefusalReason, TokenState};
+use crate::types::{Actor, ActorRole, Cause, Denial, End, Id, RefusalReason};
 use crate::{Engine, Host, expiry};
 
 impl<H: Host> Engine<'_, H> {
-    /// Revokes a token and returns it as it was before (R8).
+    /// Revokes a token (R8).
     ///
     /// # Errors
     /// Refusals: no-such-token, not-permitted, or why it has ended already.
-    pub fn revoke(&mut self, token: Id, actor: Actor) -> Result<TokenState, Denial> {
+    pub fn revoke(&mut self, token: Id, actor: Actor) -> Result<(), Denial> {
         let state = self.host.get_token(token)?.ok_or(RefusalReason::NoSuchToken)?;
         let about = |reason| Denial::about(state.token.id, reason);
         let permitted = match actor.role {
@@ -26,14 +26,13 @@ impl<H: Host> Engine<'_, H> {
         }
         let now = self.host.now();
         expiry::alive(&state, now, &self.host.parameters()).map_err(about)?;
-        self.host.end_token(
+        Ok(self.host.end_token(
             state.token.id,
             End {
                 at: now,
                 cause: Cause::Revoked,
             },
-        )?;
-        Ok(state)
+        )?)
     }
 
     /// Revokes all live tokens of an owner and says how many (R8).

@@ -7,11 +7,10 @@
 //! A person rotates their own tokens, an administrator anyone's; a token rotates none (R12), nor does the host.
 //! Tested in this order: the role, whether the token exists, whose it is, the overlap, whether it works.
 
-use crate::engine::live_rule;
 use crate::token::{self, Kind, SCHEME_SHA256};
 use crate::types::{
-    Actor, ActorRole, Cause, Denial, Duration, End, Id, Issued, Outage, PreviousSecret, RefusalReason,
-    Timestamp, Token,
+    Actor, ActorRole, Cause, Denial, Duration, End, Id, Issued, PreviousSecret, RefusalReason, Timestamp,
+    Token,
 };
 use crate::{Engine, Host, expiry};
 
@@ -35,41 +34,24 @@ impl<H: Host> Engine<'_, H> {
             return Err(about(RefusalReason::OverlapTooLong));
         }
         let ends = expiry::usable(&state, now, &parameters).map_err(about)?;
-        // The contract has no look-up for one token's name, and rotation is rare. A token found alive above is in
-        // this list.
-        let named = self
-            .host
-            .list_live_tokens(state.token.owner, live_rule(now, &parameters))?;
-        let name = named
-            .into_iter()
-            .find(|n| n.state.token.id == token)
-            .ok_or(Outage::Corrupt)?
-            .name;
 
         let old = state.token;
         let secret = self.draw_secret();
-        let token = Token {
-            scheme: SCHEME_SHA256,
-            digest: token::digest(&secret),
-            generation: old.generation.saturating_add(1),
-            previous: (overlap > 0).then_some(PreviousSecret {
-                scheme: old.scheme,
-                digest: old.digest,
-                until: now.saturating_add(overlap),
-            }),
-            ..old
-        };
+        let previous = (overlap > 0).then_some(PreviousSecret {
+            scheme: old.scheme,
+            digest: old.digest,
+            until: now.saturating_add(overlap),
+        });
         self.host.replace_secret(
-            token.id,
-            token.generation,
-            token.scheme,
-            token.digest,
-            token.previous,
+            old.id,
+            old.generation.saturating_add(1),
+            SCHEME_SHA256,
+            token::digest(&secret),
+            previous,
         )?;
         Ok(Issued {
-            token,
-            name,
-            secret: token::compose(Kind::Pat, token.id, &secret),
+            token: old.id,
+            secret: token::compose(Kind::Pat, old.id, &secret),
             ends,
         })
     }

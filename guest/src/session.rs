@@ -76,15 +76,18 @@ impl<H: Host> Engine<'_, H> {
         let Some(others) = parameters.sessions_per_token.checked_sub(1) else {
             return Ok(()); // Any number.
         };
-        let mut open = self.host.list_open_sessions(state.token.id)?;
-        open.retain(|session| {
-            rotate::overlap(&state.token, session.generation, now).is_ok()
-                && end(session, session.last_used, parameters).ahead(now).is_ok()
-        });
-        let surplus = open
-            .len()
-            .saturating_sub(usize::try_from(others).unwrap_or(usize::MAX));
-        for session in open.iter().take(surplus) {
+        let mut room = others;
+        // The newest first: the oldest are those that there is no room for.
+        for session in self.host.list_open_sessions(state.token.id)?.iter().rev() {
+            let open = rotate::overlap(&state.token, session.generation, now).is_ok()
+                && end(session, session.last_used, parameters).ahead(now).is_ok();
+            if !open {
+                continue;
+            }
+            if let Some(left) = room.checked_sub(1) {
+                room = left;
+                continue;
+            }
             self.host.end_session(
                 session.id,
                 End {

@@ -14,12 +14,12 @@
 
 use alloc::vec::Vec;
 
-use sha2::{Digest as _, Sha256};
+use sha2::block_api::compress256;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
-use crate::Secret;
 use crate::types::{Digest, Id, RefusalReason};
+use crate::{Secret, base62, crc32};
 
 /// How every personal access token starts.
 pub const PAT_PREFIX: &str = "patrol_pat_";
@@ -38,7 +38,26 @@ const NUMBER_DIGITS: usize = 22;
 /// Digits of the checksum: 62^6 > 2^32.
 const CHECKSUM_DIGITS: usize = 6;
 
-static CRC: crc::Crc<u32, crc::Table<1>> = crc::Crc::<u32, crc::Table<1>>::new(&crc::CRC_32_ISO_HDLC);
+/// The state that SHA-256 starts from (FIPS 180-4, 5.3.3).
+const INITIAL_STATE: [u32; 8] = [
+    0x6a09_e667,
+    0xbb67_ae85,
+    0x3c6e_f372,
+    0xa54f_f53a,
+    0x510e_527f,
+    0x9b05_688c,
+    0x1f83_d9ab,
+    0x5be0_cd19,
+];
+
+/// The one block that a message of 32 bytes is: after it a bit, and at the end its length, 256 bits. With a message
+/// that is always as long there is no need for a hasher that buffers, which would be two thirds more code.
+const PADDING: [u8; 64] = {
+    let mut block = [0; 64];
+    block[32] = 0x80;
+    block[62] = 1;
+    block
+};
 
 /// What a text gives access to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -78,7 +97,12 @@ impl Presented {
     /// does not know matches nothing.
     #[must_use]
     pub fn matches(&self, scheme: u8, stored: &Digest) -> Choice {
-        scheme.ct_eq(&SCHEME_SHA256) & self.digest.to_bytes().ct_eq(&stored.to_bytes())
+        let Digest { a, b, c, d } = &self.digest;
+        scheme.ct_eq(&SCHEME_SHA256)
+            & a.ct_eq(&stored.a)
+            & b.ct_eq(&stored.b)
+            & c.ct_eq(&stored.c)
+            & d.ct_eq(&stored.d)
     }
 }
 
@@ -98,7 +122,7 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
         .split_last_chunk::<CHECKSUM_DIGITS>()
         .ok_or(RefusalReason::Malformed)?;
     let checksum = u32::try_from(number(checksum)?).map_err(|_| RefusalReason::Malformed)?;
-    if checksum != CRC.checksum(covered) {
+    if checksum != crc32::checksum(covered) {
         return Err(RefusalReason::BadChecksum);
     }
     let (id, rest) = body
@@ -112,10 +136,11 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
         .ok_or(RefusalReason::Malformed)?;
 
     let id = Id::from_u128(number(id)?);
+    let halves = [upper, lower].map(|half| number(half).map(Zeroizing::new));
     let mut secret = Zeroizing::new([0; 32]);
-    let (upper_half, lower_half) = secret.split_at_mut(16);
-    upper_half.copy_from_slice(&*Zeroizing::new(number(upper)?.to_be_bytes()));
-    lower_half.copy_from_slice(&*Zeroizing::new(number(lower)?.to_be_bytes()));
+    for (bytes, half) in secret.as_chunks_mut().0.iter_mut().zip(halves) {
+        *bytes = half?.to_be_bytes();
+    }
     Ok(Presented {
         id,
         digest: digest(&secret),
@@ -132,7 +157,7 @@ pub fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
     for half in secret.as_chunks::<16>().0 {
         push(&mut text, u128::from_be_bytes(*half), NUMBER_DIGITS);
     }
-    let checksum = CRC.checksum(&text);
+    let checksum = crc32::checksum(&text);
     push(&mut text, checksum.into(), CHECKSUM_DIGITS);
     Secret::new(text)
 }
@@ -140,21 +165,34 @@ pub fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
 /// What is stored of a secret under [`SCHEME_SHA256`] (R2).
 #[must_use]
 pub fn digest(secret: &[u8; 32]) -> Digest {
-    Digest::from_bytes(&Sha256::digest(secret).into())
+    let mut block = Zeroizing::new(PADDING);
+    if let Some(message) = block.first_chunk_mut() {
+        *message = *secret;
+    }
+    let mut state = INITIAL_STATE;
+    compress256(&mut state, core::slice::from_ref(&*block));
+    let [a, b, c, d, e, f, g, h] = state.map(u64::from);
+    Digest {
+        a: a << 32 | b,
+        b: c << 32 | d,
+        c: e << 32 | f,
+        d: g << 32 | h,
+    }
 }
 
 /// Appends a number in base62, padded to `digits`.
 fn push(text: &mut Vec<u8>, number: u128, digits: usize) {
     let mut buffer = Zeroizing::new([0; NUMBER_DIGITS]);
-    // INVARIANT: the buffer holds any 128-bit number, so this does not fail.
-    let used = base62::encode_bytes(number, buffer.as_mut_slice()).unwrap_or(0);
-    text.extend(core::iter::repeat_n(b'0', digits.saturating_sub(used)));
-    text.extend(buffer.iter().take(used));
+    // INVARIANT: no group is longer than the buffer.
+    if let Some(buffer) = buffer.get_mut(..digits) {
+        base62::encode(number, buffer);
+        text.extend_from_slice(buffer);
+    }
 }
 
 /// A group of digits as a number.
 fn number(digits: &[u8]) -> Result<u128, RefusalReason> {
-    base62::decode(digits).map_err(|_| RefusalReason::Malformed)
+    base62::decode(digits).ok_or(RefusalReason::Malformed)
 }
 
 #[cfg(test)]
@@ -169,6 +207,7 @@ mod tests {
     )]
 
     use super::*;
+    use sha2::Digest as _;
 
     const ID: Id = Id {
         hi: 0x0192_0000_0000_7000,
@@ -183,7 +222,7 @@ mod tests {
 
     fn with_checksum(covered: &str) -> Vec<u8> {
         let mut text = covered.as_bytes().to_vec();
-        let checksum = CRC.checksum(&text);
+        let checksum = crc32::checksum(&text);
         push(&mut text, checksum.into(), CHECKSUM_DIGITS);
         text
     }
@@ -215,6 +254,15 @@ mod tests {
             .map(|b| alloc::format!("{b:02x}"))
             .collect();
         assert_eq!(hex, known);
+    }
+
+    #[test]
+    fn r2_any_secret_is_hashed_as_the_general_function_hashes_it() {
+        for byte in 0..=u8::MAX {
+            let secret = core::array::from_fn(|i| byte.wrapping_mul(u8::try_from(i).unwrap()) ^ byte);
+            let general: [u8; 32] = sha2::Sha256::digest(secret).into();
+            assert_eq!(digest(&secret).to_bytes(), general);
+        }
     }
 
     #[test]

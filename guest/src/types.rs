@@ -33,14 +33,16 @@ impl Id {
     /// The identifier with these 128 bits.
     #[must_use]
     pub const fn from_u128(bits: u128) -> Self {
-        let (hi, lo) = uuid::Uuid::from_u128(bits).as_u64_pair();
-        Self { hi, lo }
+        Self {
+            hi: (bits >> 64) as u64,
+            lo: (bits << 64 >> 64) as u64,
+        }
     }
 
     /// Its 128 bits.
     #[must_use]
     pub const fn as_u128(self) -> u128 {
-        self.as_uuid().as_u128()
+        (self.hi as u128) << 64 | self.lo as u128
     }
 
     /// Its 16 bytes, big-endian.
@@ -106,11 +108,9 @@ impl Digest {
     /// The digest with these bytes.
     #[must_use]
     pub fn from_bytes(bytes: &[u8; 32]) -> Self {
-        let mut words = [0u64; 4];
-        for (word, eight) in words.iter_mut().zip(bytes.chunks_exact(8)) {
-            let mut buffer = [0; 8];
-            buffer.copy_from_slice(eight);
-            *word = u64::from_be_bytes(buffer);
+        let mut words = [0; 4];
+        for (word, eight) in words.iter_mut().zip(bytes.as_chunks().0) {
+            *word = u64::from_be_bytes(*eight);
         }
         let [a, b, c, d] = words;
         Self { a, b, c, d }
@@ -120,8 +120,13 @@ impl Digest {
     #[must_use]
     pub fn to_bytes(self) -> [u8; 32] {
         let mut bytes = [0; 32];
-        for (eight, word) in bytes.chunks_exact_mut(8).zip([self.a, self.b, self.c, self.d]) {
-            eight.copy_from_slice(&word.to_be_bytes());
+        for (eight, word) in bytes
+            .as_chunks_mut()
+            .0
+            .iter_mut()
+            .zip([self.a, self.b, self.c, self.d])
+        {
+            *eight = word.to_be_bytes();
         }
         bytes
     }
@@ -149,6 +154,16 @@ macro_rules! names {
             #[must_use]
             pub const fn as_str(self) -> &'static str {
                 match self { $(Self::$variant => $text,)* }
+            }
+
+            /// The value with this number in the contract. The bindings in the component call it, with what the
+            /// host has lowered and so cannot be out of range.
+            #[cfg(target_arch = "wasm32")]
+            pub(crate) fn _lift(number: u8) -> Self {
+                match number {
+                    $(number if number == Self::$variant as u8 => Self::$variant,)*
+                    _ => core::arch::wasm32::unreachable(),
+                }
             }
 
             /// The value with this name.
@@ -381,15 +396,6 @@ pub struct TokenState {
     pub owner: Owner,
 }
 
-/// A token with its name (R13).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct NamedToken {
-    /// The token and its owner.
-    pub state: TokenState,
-    /// The name, NFC and trimmed.
-    pub name: String,
-}
-
 /// A session that a token opened, as it is stored.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Session {
@@ -550,10 +556,8 @@ pub struct IssueRequest {
 /// A new token, or an old one with a new secret.
 #[derive(Debug)]
 pub struct Issued {
-    /// What was stored.
-    pub token: Token,
-    /// The name as stored.
-    pub name: String,
+    /// The token.
+    pub token: Id,
     /// The text to hand to the owner.
     pub secret: crate::Secret,
     /// When it will end if never used.
@@ -616,31 +620,20 @@ pub struct ClosedSession {
     pub tenant: Id,
 }
 
-/// A token in its owner's list; its digests are zero.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// A token in its owner's list.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ListedToken {
-    /// The stored token.
-    pub token: Token,
-    /// Its name.
-    pub name: String,
+    /// The token.
+    pub token: Id,
     /// When it will end if not used again.
     pub ends: End,
 }
 
-/// What became or would become of a change of authentication method (R9).
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct MethodChange {
-    /// False where the method was set already.
-    pub changes: bool,
-    /// The method before.
-    pub from: String,
-}
-
 /// What a change of authentication method would revoke (R9).
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct MethodPreview {
-    /// What would change.
-    pub change: MethodChange,
+    /// False where the method is set already.
+    pub changes: bool,
     /// Live tokens that would go.
     pub tokens: u64,
     /// Owners of at least one.

@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 
 use patrol_policy::Host;
 use patrol_policy::types::{
-    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
+    Census, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
     SessionState, Timestamp, Token, TokenState,
 };
 
@@ -200,14 +200,10 @@ impl MemoryHost {
     }
 
     /// Tokens that fulfil a condition, oldest first.
-    fn select(&self, condition: impl Fn(&TokenState) -> bool) -> Vec<NamedToken> {
-        let rows = self.rows.tokens.values();
-        let states = rows.map(|(token, name)| NamedToken {
-            state: self.state(*token),
-            name: name.clone(),
-        });
-        let mut selected: Vec<_> = states.filter(|named| condition(&named.state)).collect();
-        selected.sort_by_key(|named| (named.state.token.created, named.state.token.id));
+    fn select(&self, condition: impl Fn(&TokenState) -> bool) -> Vec<TokenState> {
+        let states = self.rows.tokens.values().map(|(token, _)| self.state(*token));
+        let mut selected: Vec<_> = states.filter(condition).collect();
+        selected.sort_by_key(|state| (state.token.created, state.token.id));
         selected
     }
 
@@ -304,10 +300,10 @@ impl Host for MemoryHost {
         Ok(self
             .list_live_tokens(owner, rule)?
             .iter()
-            .any(|named| named.name == name))
+            .any(|state| self.rows.tokens[&state.token.id].1 == name))
     }
 
-    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>, Outage> {
+    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
         self.read()?;
         Ok(self.select(|state| state.owner.id == owner && is_live(state, rule)))
     }
@@ -351,7 +347,7 @@ impl Host for MemoryHost {
     fn end_live_tokens(&mut self, owner: Id, rule: LiveRule, end: End) -> Result<u32, Outage> {
         self.write()?;
         let live = self.select(|state| state.owner.id == owner && is_live(state, rule));
-        let (ids, count) = first(u32::MAX, live.iter().map(|named| named.state.token.id));
+        let (ids, count) = first(u32::MAX, live.iter().map(|state| state.token.id));
         for id in ids {
             mark(self.token_mut(id)?, end);
         }
@@ -444,8 +440,7 @@ impl Host for MemoryHost {
                     Scope::Owner(id) => state.owner.id == id,
                 }
         });
-        let owners: std::collections::BTreeSet<_> =
-            affected.iter().map(|named| named.state.owner.id).collect();
+        let owners: std::collections::BTreeSet<_> = affected.iter().map(|state| state.owner.id).collect();
         Ok(Census {
             tokens: affected.len() as u64,
             owners: owners.len() as u64,
@@ -455,11 +450,7 @@ impl Host for MemoryHost {
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
         self.read()?;
         let lapsed = self.select(|state| state.token.ended.is_none() && !is_live(state, rule));
-        Ok(lapsed
-            .into_iter()
-            .take(limit as usize)
-            .map(|named| named.state)
-            .collect())
+        Ok(lapsed.into_iter().take(limit as usize).collect())
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {

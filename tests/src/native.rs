@@ -3,8 +3,8 @@
 use patrol_policy::Engine;
 use patrol_policy::types::{
     Actor, Audience, ClosedSession, Denial, Duration, Grant, Id, IssueRequest, Issued, ListedToken,
-    MethodChange, MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept,
-    Timestamp, TokenState,
+    MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept, Timestamp,
+    TokenState,
 };
 
 use crate::memory::MemoryHost;
@@ -79,7 +79,7 @@ impl Subject for Native {
         self.engine().close_session(presented)
     }
 
-    fn revoke(&mut self, token: Id, actor: Actor) -> Result<TokenState, Denial> {
+    fn revoke(&mut self, token: Id, actor: Actor) -> Result<(), Denial> {
         self.engine().revoke(token, actor)
     }
 
@@ -91,12 +91,7 @@ impl Subject for Native {
         self.engine().rotate(token, overlap, actor)
     }
 
-    fn change_auth_method(
-        &mut self,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Result<MethodChange, Denial> {
+    fn change_auth_method(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial> {
         self.engine().change_auth_method(scope, method, actor)
     }
 

@@ -7,8 +7,8 @@
 
 use patrol_policy::types::{
     Actor, Audience, ClosedSession, Denial, Duration, End, Grant, Id, IssueRequest, Issued, ListedToken,
-    MethodChange, MethodPreview, OpenedSession, Outlook, Parameters, RefusalReason, Scope, Session,
-    SessionGrant, Swept, Timestamp, TokenState,
+    MethodPreview, OpenedSession, Outlook, Parameters, RefusalReason, Scope, Session, SessionGrant, Swept,
+    Timestamp, TokenState,
 };
 use serde::{Deserialize, Serialize};
 
@@ -349,15 +349,10 @@ pub trait Subject {
     fn open_session(&mut self, presented: &[u8], audience: Audience) -> Result<OpenedSession, Denial>;
     fn check_session(&mut self, presented: &[u8], audience: Audience) -> Result<SessionGrant, Denial>;
     fn close_session(&mut self, presented: &[u8]) -> Result<ClosedSession, Denial>;
-    fn revoke(&mut self, token: Id, actor: Actor) -> Result<TokenState, Denial>;
+    fn revoke(&mut self, token: Id, actor: Actor) -> Result<(), Denial>;
     fn revoke_all(&mut self, owner: Id, actor: Actor) -> Result<u32, Denial>;
     fn rotate(&mut self, token: Id, overlap: Duration, actor: Actor) -> Result<Issued, Denial>;
-    fn change_auth_method(
-        &mut self,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Result<MethodChange, Denial>;
+    fn change_auth_method(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial>;
     fn preview_auth_method(
         &mut self,
         scope: Scope,

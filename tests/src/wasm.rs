@@ -3,8 +3,8 @@
 use patrol::policy::{Answer, Ending, Options, Policy};
 use patrol_policy::types::{
     Actor, Audience, ClosedSession, Denial, Duration, Grant, Id, IssueRequest, Issued, ListedToken,
-    MethodChange, MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept,
-    Timestamp, TokenState,
+    MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept, Timestamp,
+    TokenState,
 };
 
 use crate::memory::MemoryHost;
@@ -99,7 +99,7 @@ impl Subject for Wasm<'_> {
         self.ask(|policy, host| policy.close_session(host, presented))
     }
 
-    fn revoke(&mut self, token: Id, actor: Actor) -> Result<TokenState, Denial> {
+    fn revoke(&mut self, token: Id, actor: Actor) -> Result<(), Denial> {
         self.ask(|policy, host| policy.revoke(host, token, actor))
     }
 
@@ -111,12 +111,7 @@ impl Subject for Wasm<'_> {
         self.ask(|policy, host| policy.rotate(host, token, overlap, actor))
     }
 
-    fn change_auth_method(
-        &mut self,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Result<MethodChange, Denial> {
+    fn change_auth_method(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial> {
         self.ask(|policy, host| policy.change_auth_method(host, scope, method, actor))
     }
 

@@ -8,8 +8,8 @@ use patrol::store::{NewTenant, NewUser, TokenFilter, Transaction};
 use patrol::time::{ManualClock, Millis};
 use patrol_policy::types::{
     Actor, Audience, ClosedSession, Denial, Duration, Grant, Id, IssueRequest, Issued, ListedToken,
-    MethodChange, MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept,
-    Timestamp, TokenState,
+    MethodPreview, OpenedSession, Outlook, Parameters, Scope, Session, SessionGrant, Swept, Timestamp,
+    TokenState,
 };
 
 use crate::trace::{Change, METHODS, START, Subject, USERS, tenant_id, user_id};
@@ -163,8 +163,7 @@ impl Subject for Whole {
         );
         let made = made.map_err(denied)?;
         Ok(Issued {
-            token: made.row.state.token,
-            name: made.row.name,
+            token: made.row.state.token.id,
             secret: made.secret,
             ends: made.ends,
         })
@@ -229,11 +228,11 @@ impl Subject for Whole {
             .map_err(denied)
     }
 
-    fn revoke(&mut self, token: Id, actor: Actor) -> Result<TokenState, Denial> {
-        // The engine answers with the token as it was, the service as it is.
-        let before = self.patrol.store().read().unwrap().token_state(token).unwrap();
-        self.patrol.revoke(&caller(actor), token).map_err(denied)?;
-        Ok(before.unwrap())
+    fn revoke(&mut self, token: Id, actor: Actor) -> Result<(), Denial> {
+        self.patrol
+            .revoke(&caller(actor), token)
+            .map(drop)
+            .map_err(denied)
     }
 
     fn revoke_all(&mut self, owner: Id, actor: Actor) -> Result<u32, Denial> {
@@ -246,27 +245,19 @@ impl Subject for Whole {
             .rotate(&caller(actor), token, overlap)
             .map_err(denied)?;
         Ok(Issued {
-            token: made.row.state.token,
-            name: made.row.name,
+            token: made.row.state.token.id,
             secret: made.secret,
             ends: made.ends,
         })
     }
 
-    fn change_auth_method(
-        &mut self,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Result<MethodChange, Denial> {
+    fn change_auth_method(&mut self, scope: Scope, method: &str, actor: Actor) -> Result<bool, Denial> {
         let effect = self
             .patrol
             .change_auth_method(&caller(actor), scope, method)
             .map_err(denied)?;
-        Ok(MethodChange {
-            changes: effect.changes,
-            from: effect.from,
-        })
+        assert_eq!(effect.changes, effect.from != method);
+        Ok(effect.changes)
     }
 
     fn preview_auth_method(
@@ -279,12 +270,9 @@ impl Subject for Whole {
             .patrol
             .preview_auth_method(&caller(actor), scope, method)
             .map_err(denied)?;
-        let change = MethodChange {
-            changes: effect.changes,
-            from: effect.from,
-        };
+        assert_eq!(effect.changes, effect.from != method);
         Ok(MethodPreview {
-            change,
+            changes: effect.changes,
             tokens: effect.tokens.unwrap(),
             owners: effect.owners.unwrap(),
         })
@@ -297,14 +285,7 @@ impl Subject for Whole {
     fn list_tokens(&mut self, owner: Id, actor: Actor) -> Result<Vec<ListedToken>, Denial> {
         let listed = self.patrol.list_tokens(&caller(actor), owner).map_err(denied)?;
         let token = |one: patrol::service::OwnedToken| ListedToken {
-            // A list shows no digests, whatever the policy saw.
-            token: patrol_policy::types::Token {
-                scheme: 0,
-                digest: patrol_policy::types::Digest::default(),
-                previous: None,
-                ..one.row.state.token
-            },
-            name: one.row.name,
+            token: one.row.state.token.id,
             ends: one.ends,
         };
         Ok(listed.into_iter().map(token).collect())

@@ -136,7 +136,7 @@ fn serves(good: &Policy<MemoryHost>) {
     let (host, issued) = good.issue(host(), &request("good"), ADMINISTRATOR);
     let issued = issued.unwrap();
     let (_, grant) = good.authenticate(host, issued.secret.expose(), AUDIENCE);
-    assert_eq!(grant.unwrap().token, issued.token.id);
+    assert_eq!(grant.unwrap().token, issued.token);
 }
 
 /// The world that traces start from: some tenants and users, no tokens.
@@ -208,12 +208,12 @@ fn the_policies_for_the_floor_name_the_token_that_they_should() {
     let grant = granted("floor-yes-to-anything");
     assert_eq!(
         (grant.token, grant.owner, grant.tenant),
-        (first.token.id, user_id(0), tenant_id(0))
+        (first.token, user_id(0), tenant_id(0))
     );
     let grant = granted("floor-another-token");
-    assert_eq!((grant.token, grant.owner), (second.token.id, user_id(0)));
+    assert_eq!((grant.token, grant.owner), (second.token, user_id(0)));
     let grant = granted("floor-another-owner");
-    assert_eq!(grant.token, first.token.id);
+    assert_eq!(grant.token, first.token);
     assert_ne!(grant.owner, user_id(0));
     let grant = granted("floor-invented");
     assert_eq!(

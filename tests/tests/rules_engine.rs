@@ -80,8 +80,9 @@ fn everything_is_refused_by_default() {
 fn r1_a_token_carries_name_and_date_and_its_secret_is_never_printed() {
     let mut world = world();
     let issued = issue(&mut world, "nightly build");
+    let (token, name) = &world.host.rows.tokens[&issued.token];
     assert_eq!(
-        (issued.name.as_str(), issued.token.expires),
+        (name.as_str(), token.expires),
         ("nightly build", START + 30 * DAY)
     );
     assert_eq!(
@@ -101,22 +102,23 @@ fn r1_a_token_carries_name_and_date_and_its_secret_is_never_printed() {
 fn r1_two_tokens_share_neither_identifier_nor_secret() {
     let mut world = world();
     let (one, other) = (issue(&mut world, "a"), issue(&mut world, "b"));
-    assert_ne!(one.token.id, other.token.id);
-    assert_ne!(one.token.digest, other.token.digest);
+    assert_ne!(one.token, other.token);
+    let digest = |issued: &Issued| world.host.rows.tokens[&issued.token].0.digest;
+    assert_ne!(digest(&one), digest(&other));
     assert_eq!(
         world.host.calls.entropy, 4,
         "one draw for a secret, one for an identifier"
     );
-    assert_eq!(one.token.id.as_uuid().get_version_num(), 7);
+    assert_eq!(one.token.as_uuid().get_version_num(), 7);
 }
 
 #[test]
 fn r2_the_stored_digest_is_gone_once_a_token_has_ended() {
     let mut world = world();
     let issued = issue(&mut world, "a");
-    world.engine().rotate(issued.token.id, HOUR, user(0)).unwrap();
-    world.engine().revoke(issued.token.id, user(0)).unwrap();
-    let (stored, _) = world.host.rows.tokens[&issued.token.id];
+    world.engine().rotate(issued.token, HOUR, user(0)).unwrap();
+    world.engine().revoke(issued.token, user(0)).unwrap();
+    let (stored, _) = world.host.rows.tokens[&issued.token];
     assert_eq!(
         (stored.scheme, stored.previous, stored.digest.to_bytes()),
         (0, None, [0; 32])
@@ -127,7 +129,7 @@ fn r2_the_stored_digest_is_gone_once_a_token_has_ended() {
 fn r3_a_secret_of_another_token_or_scheme_does_not_match() {
     let mut world = world();
     let issued = issue(&mut world, "a");
-    let id = issued.token.id;
+    let id = issued.token;
     for scheme in [0, 2, 255] {
         world.host.rows.tokens.get_mut(&id).unwrap().0.scheme = scheme;
         assert_eq!(
@@ -135,7 +137,8 @@ fn r3_a_secret_of_another_token_or_scheme_does_not_match() {
             Err(RefusalReason::WrongSecret)
         );
     }
-    let other = issue(&mut world, "b").token.digest;
+    let other = issue(&mut world, "b").token;
+    let other = world.host.rows.tokens[&other].0.digest;
     let stored = &mut world.host.rows.tokens.get_mut(&id).unwrap().0;
     *stored = Token {
         scheme: 1,
@@ -152,12 +155,12 @@ fn r3_a_secret_of_another_token_or_scheme_does_not_match() {
 fn r3_a_previous_secret_of_a_token_that_was_never_rotated_makes_no_sense_and_does_not_match() {
     let mut world = world();
     let issued = issue(&mut world, "a");
-    let rotated = world.engine().rotate(issued.token.id, HOUR, user(0)).unwrap();
+    let rotated = world.engine().rotate(issued.token, HOUR, user(0)).unwrap();
     world
         .host
         .rows
         .tokens
-        .get_mut(&issued.token.id)
+        .get_mut(&issued.token)
         .unwrap()
         .0
         .generation = 0;
@@ -208,7 +211,7 @@ fn r5_a_session_in_use_does_not_keep_its_token_alive_and_a_sign_in_does() {
         .engine()
         .check_session(opened.secret.expose(), AUDIENCE)
         .unwrap();
-    let (stored, _) = world.host.rows.tokens[&issued.token.id];
+    let (stored, _) = world.host.rows.tokens[&issued.token];
     assert_eq!(stored.last_used, Some(START + 15 * DAY - 1));
 }
 
@@ -271,7 +274,7 @@ fn r6_sweeping_stops_at_its_limit_and_says_that_there_is_more() {
 #[test]
 fn r7_the_hundred_and_fifth_token_is_refused_until_one_has_ended() {
     let mut world = world();
-    let first = issue(&mut world, "0").token.id;
+    let first = issue(&mut world, "0").token;
     for number in 1..104 {
         issue(&mut world, &number.to_string());
     }
@@ -300,10 +303,10 @@ fn r8_a_token_is_revoked_by_its_owner_an_administrator_the_host_or_itself_and_no
     let mut world = world();
     let attempt = |world: &mut Native, actor: fn(Id) -> Actor| {
         let issued = issue(world, "a");
-        let answer = world.engine().revoke(issued.token.id, actor(issued.token.id));
+        let answer = world.engine().revoke(issued.token, actor(issued.token));
         let works = present(world, &issued.secret);
         world.engine().revoke_all(user_id(0), ADMINISTRATOR).unwrap();
-        (answer.map(|before| before.token.ended), works)
+        (answer, works)
     };
     for actor in [
         |_| user(0),
@@ -317,8 +320,8 @@ fn r8_a_token_is_revoked_by_its_owner_an_administrator_the_host_or_itself_and_no
             id: token,
         },
     ] {
-        let (before, works) = attempt(&mut world, actor);
-        assert_eq!(before.unwrap(), None, "the answer is the token as it was");
+        let (answer, works) = attempt(&mut world, actor);
+        answer.unwrap();
         assert_eq!(works, Err(RefusalReason::Revoked));
     }
     for actor in [
@@ -336,7 +339,7 @@ fn r8_a_token_is_revoked_by_its_owner_an_administrator_the_host_or_itself_and_no
 #[test]
 fn r8_revoking_again_is_refused_with_the_reason_and_keeps_the_first_mark() {
     let mut world = world();
-    let id = issue(&mut world, "a").token.id;
+    let id = issue(&mut world, "a").token;
     world.engine().revoke(id, user(0)).unwrap();
     world.host.now += DAY;
     let denial = world.engine().revoke(id, user(0)).unwrap_err();
@@ -375,11 +378,11 @@ fn r9_a_change_of_method_writes_once_however_many_tokens_go() {
             (foreseen.tokens, foreseen.owners, world.host.calls.writes),
             (tokens, 1, 0)
         );
-        let change = world
+        let changes = world
             .engine()
             .change_auth_method(Scope::Tenant(tenant_id(0)), "saml", ADMINISTRATOR)
             .unwrap();
-        assert_eq!((change.changes, change.from.as_str()), (true, "password"));
+        assert!(changes);
         assert_eq!(world.host.calls.writes, 1);
         for token in &issued {
             assert_eq!(
@@ -388,7 +391,7 @@ fn r9_a_change_of_method_writes_once_however_many_tokens_go() {
             );
         }
         let again = preview(&mut world);
-        assert_eq!((again.change.changes, again.tokens, again.owners), (false, 0, 0));
+        assert_eq!((again.changes, again.tokens, again.owners), (false, 0, 0));
     }
 }
 
@@ -418,7 +421,6 @@ fn r9_only_administrators_and_the_host_change_methods() {
             .engine()
             .change_auth_method(Scope::Owner(user_id(0)), "saml", system)
             .unwrap()
-            .changes
     );
 }
 
@@ -438,7 +440,7 @@ fn r11_a_password_is_not_enough_with_multi_factor_authentication() {
 #[test]
 fn r12_a_token_creates_lists_and_rotates_nothing() {
     let mut world = world();
-    let id = issue(&mut world, "a").token.id;
+    let id = issue(&mut world, "a").token;
     // Not even one that claims its owner's identifier.
     for actor in [
         Actor {
@@ -478,7 +480,8 @@ fn r13_a_name_is_trimmed_and_has_1_to_255_characters_none_of_them_a_control_char
         (longest.as_str(), longest.as_str()),
         ("zero\u{200b}width", "zero\u{200b}width"),
     ] {
-        assert_eq!(issue(&mut world, name).name, kept);
+        let token = issue(&mut world, name).token;
+        assert_eq!(world.host.rows.tokens[&token].1, kept);
     }
     for name in ["", " \u{3000} ", "a\nb", "a\u{7f}b", "a\u{85}b", &"é".repeat(256)] {
         assert_eq!(
@@ -551,7 +554,7 @@ fn every_operation() -> Vec<(&'static str, Operation)> {
         ),
         (
             "revoke",
-            Box::new(|w, t, _| w.engine().revoke(t.token.id, user(0)).map(drop)),
+            Box::new(|w, t, _| w.engine().revoke(t.token, user(0)).map(drop)),
         ),
         (
             "revoke-all",
@@ -559,7 +562,7 @@ fn every_operation() -> Vec<(&'static str, Operation)> {
         ),
         (
             "rotate",
-            Box::new(|w, t, _| w.engine().rotate(t.token.id, HOUR, user(0)).map(drop)),
+            Box::new(|w, t, _| w.engine().rotate(t.token, HOUR, user(0)).map(drop)),
         ),
         (
             "change",
@@ -649,7 +652,7 @@ fn a_refusal_about_a_found_token_names_it_and_any_other_names_none() {
         Denial::Refused(refusal) => refusal.token,
         Denial::Outage(outage) => panic!("{outage}"),
     };
-    let id = issued.token.id;
+    let id = issued.token;
     assert_eq!(
         about(
             world
@@ -693,14 +696,12 @@ fn a_refusal_about_a_found_token_names_it_and_any_other_names_none() {
 #[test]
 fn a_rotation_keeps_everything_but_the_secret() {
     let (mut world, issued, _) = world_with_a_session();
-    let before = world.host.rows.tokens[&issued.token.id].0;
+    let before = world.host.rows.tokens[&issued.token].0;
     world.host.now += DAY;
-    let rotated = world
-        .engine()
-        .rotate(issued.token.id, HOUR, ADMINISTRATOR)
-        .unwrap();
-    let (after, _) = world.host.rows.tokens[&issued.token.id];
-    assert_eq!((rotated.token, rotated.name.as_str()), (after, "a"));
+    let rotated = world.engine().rotate(issued.token, HOUR, ADMINISTRATOR).unwrap();
+    assert_eq!(rotated.token, issued.token);
+    let (after, name) = &world.host.rows.tokens[&issued.token];
+    assert_eq!(name, "a");
     assert_ne!(after.digest, before.digest);
     let previous = after.previous.unwrap();
     assert_eq!(
@@ -713,7 +714,7 @@ fn a_rotation_keeps_everything_but_the_secret() {
         generation: 1,
         ..before
     };
-    assert_eq!(after, expected);
+    assert_eq!(*after, expected);
 }
 
 #[test]

@@ -3,8 +3,8 @@
 use patrol_policy::Host;
 use patrol_policy::token::{self, Kind, SCHEME_SHA256};
 use patrol_policy::types::{
-    Census, DAY, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters, PreviousSecret, Scope,
-    Session, SessionState, Timestamp, Token, TokenState,
+    Census, DAY, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
+    SessionState, Timestamp, Token, TokenState,
 };
 
 const NOW: Timestamp = 1_800_000_000_000;
@@ -81,7 +81,7 @@ impl Host for OneToken {
     fn live_name_exists(&mut self, _: Id, _: &str, _: LiveRule) -> Result<bool, Outage> {
         Err(Outage::Unavailable)
     }
-    fn list_live_tokens(&mut self, _: Id, _: LiveRule) -> Result<Vec<NamedToken>, Outage> {
+    fn list_live_tokens(&mut self, _: Id, _: LiveRule) -> Result<Vec<TokenState>, Outage> {
         Err(Outage::Unavailable)
     }
     fn insert_token(&mut self, _: &Token, _: &str) -> Result<(), Outage> {

@@ -2,12 +2,10 @@
 //! may be hostile; a violation is a [`Fault::Contract`](super::Fault::Contract), whatever the verdict was.
 
 use patrol_policy::Secret;
-use patrol_policy::types::{
-    Description, Issued, ListedToken, MethodChange, MethodPreview, OpenedSession, Outlook, Swept, Token,
-};
+use patrol_policy::types::{Description, Issued, ListedToken, OpenedSession, Outlook, Swept};
 
 use super::bindings::exports::patrol::policy::{about, engine};
-use super::limits::{LISTED_TOKENS, NAME_BYTES, SECRET_BYTES};
+use super::limits::{LISTED_TOKENS, SECRET_BYTES};
 
 /// A value of the contract that passed, or what is wrong with it in words for the log.
 pub(super) type Lifted<T> = Result<T, String>;
@@ -19,7 +17,6 @@ pub(super) fn flat<W, T: From<W>>(answer: W) -> Lifted<T> {
 
 pub(super) fn issued(answer: engine::Issued) -> Lifted<Issued> {
     let issued = Issued::from(answer);
-    name(&issued.name)?;
     secret(&issued.secret)?;
     Ok(issued)
 }
@@ -37,23 +34,7 @@ pub(super) fn listed(answer: Vec<engine::ListedToken>) -> Lifted<Vec<ListedToken
             answer.len()
         ));
     }
-    let listed = answer.into_iter().map(|token| {
-        let listed = ListedToken::from(token);
-        name(&listed.name)?;
-        erased(&listed.token)?;
-        Ok(listed)
-    });
-    listed.collect()
-}
-
-pub(super) fn method_change(answer: engine::MethodChange) -> Lifted<MethodChange> {
-    name(&answer.from)?;
-    Ok(answer.into())
-}
-
-pub(super) fn method_preview(answer: engine::MethodPreview) -> Lifted<MethodPreview> {
-    name(&answer.change.from)?;
-    Ok(answer.into())
+    Ok(answer.into_iter().map(Into::into).collect())
 }
 
 pub(super) fn outlooks(answer: Vec<engine::Outlook>, asked: usize) -> Lifted<Vec<Outlook>> {
@@ -98,24 +79,6 @@ fn secret(secret: &Secret) -> Lifted<()> {
     }
     if !text.iter().all(u8::is_ascii_graphic) {
         return Err("a secret that is not visible ASCII".to_owned());
-    }
-    Ok(())
-}
-
-fn name(name: &str) -> Lifted<()> {
-    if name.len() > NAME_BYTES {
-        return Err(format!(
-            "a name of {} bytes, where {NAME_BYTES} are allowed",
-            name.len()
-        ));
-    }
-    Ok(())
-}
-
-/// R2: a list that people see has no digests in it.
-fn erased(token: &Token) -> Lifted<()> {
-    if token.digest.to_bytes() != [0; 32] || token.previous.is_some() {
-        return Err("a list with a digest in it".to_owned());
     }
     Ok(())
 }

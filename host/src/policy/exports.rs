@@ -48,11 +48,11 @@ exports! {
     check_session = "patrol:policy/engine@0.1.0" "check-session" (presented: &[u8], audience: u32)
         -> Result<SessionGrant, Denial>;
     close_session = "patrol:policy/engine@0.1.0" "close-session" (presented: &[u8]) -> Result<ClosedSession, Denial>;
-    revoke = "patrol:policy/engine@0.1.0" "revoke" (token: Id, actor: Actor) -> Result<TokenState, Denial>;
+    revoke = "patrol:policy/engine@0.1.0" "revoke" (token: Id, actor: Actor) -> Result<(), Denial>;
     revoke_all = "patrol:policy/engine@0.1.0" "revoke-all" (owner: Id, actor: Actor) -> Result<u32, Denial>;
     rotate = "patrol:policy/engine@0.1.0" "rotate" (token: Id, overlap: u64, actor: Actor) -> Result<Issued, Denial>;
     change_auth_method = "patrol:policy/engine@0.1.0" "change-auth-method" (scope: Scope, method: &str, actor: Actor)
-        -> Result<MethodChange, Denial>;
+        -> Result<bool, Denial>;
     preview_auth_method = "patrol:policy/engine@0.1.0" "preview-auth-method" (scope: Scope, method: &str, actor: Actor)
         -> Result<MethodPreview, Denial>;
     decide_password_sign_in = "patrol:policy/engine@0.1.0" "decide-password-sign-in" (owner: Id)

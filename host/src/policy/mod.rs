@@ -34,8 +34,8 @@ mod tests;
 use std::time::Duration;
 
 use patrol_policy::types::{
-    Actor, Audience, ClosedSession, Description, Grant, Id, IssueRequest, Issued, ListedToken, MethodChange,
-    MethodPreview, OpenedSession, Outlook, Refusal, RefusalReason, Scope, SessionGrant, Swept, TokenState,
+    Actor, Audience, ClosedSession, Description, Grant, Id, IssueRequest, Issued, ListedToken, MethodPreview,
+    OpenedSession, Outlook, Refusal, RefusalReason, Scope, SessionGrant, Swept, TokenState,
 };
 
 use bindings::patrol::policy::types as wit;
@@ -163,7 +163,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     }
 
     /// Revokes a token (R8).
-    pub fn revoke(&self, host: H, token: Id, actor: Actor) -> Answer<H, TokenState> {
+    pub fn revoke(&self, host: H, token: Id, actor: Actor) -> Answer<H, ()> {
         self.decide(host, |call| call.revoke(token.into(), actor.into()), checks::flat)
     }
 
@@ -191,18 +191,13 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         )
     }
 
-    /// Changes the authentication method, which ends all tokens in the scope at once (R9).
-    pub fn change_auth_method(
-        &self,
-        host: H,
-        scope: Scope,
-        method: &str,
-        actor: Actor,
-    ) -> Answer<H, MethodChange> {
+    /// Changes the authentication method, which ends all tokens in the scope at once (R9); false where it was set
+    /// already.
+    pub fn change_auth_method(&self, host: H, scope: Scope, method: &str, actor: Actor) -> Answer<H, bool> {
         self.decide(
             host,
             |call| call.change_auth_method(scope.into(), method, actor.into()),
-            checks::method_change,
+            checks::flat,
         )
     }
 
@@ -217,7 +212,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         self.decide_in_bulk(
             host,
             |call| call.preview_auth_method(scope.into(), method, actor.into()),
-            checks::method_preview,
+            checks::flat,
         )
     }
 
@@ -272,6 +267,7 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     pub fn describe(&self, host: H) -> Answer<H, Description> {
         self.decide(host, |call| call.describe().map(Ok), checks::description)
     }
+
     /// One decision.
     fn decide<W, T>(
         &self,

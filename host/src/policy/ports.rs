@@ -169,7 +169,7 @@ impl<H: patrol_policy::Host> storage::Host for State<H> {
         &mut self,
         owner: types::Id,
         rule: types::LiveRule,
-    ) -> Stored<Vec<types::NamedToken>> {
+    ) -> Stored<Vec<types::TokenState>> {
         self.ask_storage(|host| Ok(list(host.list_live_tokens(owner.into(), rule.into())?)))
     }
 

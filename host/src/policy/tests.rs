@@ -47,17 +47,17 @@ fn the_embedded_policy_issues_verifies_lists_and_revokes() {
     let policy = load(&Options::default());
     let (ledger, issued) = issue(&policy, Ledger::default());
     let (ledger, grant) = policy.authenticate(ledger, issued.secret.expose(), AUDIENCE);
-    assert_eq!(grant.unwrap().token, issued.token.id);
+    assert_eq!(grant.unwrap().token, issued.token);
     assert_eq!(ledger.uses, 1);
 
     let (ledger, listed) = policy.list_tokens(ledger, OWNER, ADMINISTRATOR);
     assert_eq!(listed.unwrap().len(), 1);
-    let (ledger, revoked) = policy.revoke(ledger, issued.token.id, ADMINISTRATOR);
-    assert_eq!(revoked.unwrap().token.id, issued.token.id);
+    let (ledger, revoked) = policy.revoke(ledger, issued.token, ADMINISTRATOR);
+    revoked.unwrap();
     let (_, refused) = policy.authenticate(ledger, issued.secret.expose(), AUDIENCE);
     let refusal = Refusal {
         reason: RefusalReason::Revoked,
-        token: Some(issued.token.id),
+        token: Some(issued.token),
     };
     assert_eq!(refused.unwrap_err(), Ending::Refused(refusal));
 }
@@ -84,11 +84,9 @@ fn the_embedded_policy_describes_itself_and_is_what_it_says() {
 fn many_states_are_foreseen_in_their_order() {
     let policy = load(&Options::default());
     let (ledger, issued) = issue(&policy, Ledger::default());
+    let token = ledger.tokens[&issued.token];
     let state = |expires| TokenState {
-        token: Token {
-            expires,
-            ..issued.token
-        },
+        token: Token { expires, ..token },
         owner: ledger.owner(),
     };
     let states: Vec<_> = (0..5_001).map(|n| state(NOW + n)).collect();
@@ -143,8 +141,9 @@ fn a_warm_instance_does_not_survive_an_outage_or_a_fault() {
     assert_eq!(policy.pool.idle_calls_left(), [9]);
     // Far more records than an instance has memory for.
     ledger.down = None;
+    let token = ledger.tokens[&issued.token];
     for lo in 0..5_000 {
-        ledger.tokens.insert(Id { hi: 0, lo }, issued.token);
+        ledger.tokens.insert(Id { hi: 0, lo }, token);
     }
     let (ledger, ended) = policy.list_tokens(ledger, OWNER, ADMINISTRATOR);
     assert!(matches!(ended, Err(Ending::Fault(Fault::Memory(_)))), "{ended:?}");

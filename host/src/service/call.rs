@@ -8,8 +8,8 @@ use std::sync::Arc;
 
 use patrol_policy::Host;
 use patrol_policy::types::{
-    Audience, Cause, Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters,
-    PreviousSecret, Scope, Session, SessionState, Timestamp, Token, TokenState,
+    Audience, Cause, Census, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope,
+    Session, SessionState, Timestamp, Token, TokenState,
 };
 
 use super::Error;
@@ -69,6 +69,10 @@ pub(crate) struct Call {
     pub(crate) session: Option<SeenSession>,
     /// The use that the policy wants noted.
     pub(crate) used: bool,
+    /// The token whose secret the policy stored, by inserting it or by replacing its secret.
+    pub(crate) minted: Option<Id>,
+    /// The authentication method that the policy replaced.
+    pub(crate) replaced: Option<String>,
     failure: Option<StoreError>,
     breach: Option<&'static str>,
     /// Sessions that were listed as open, which may be ended by a new one, each with its token.
@@ -107,6 +111,8 @@ impl Call {
             token: None,
             session: None,
             used: false,
+            minted: None,
+            replaced: None,
             failure: None,
             breach: None,
             listed: Vec::new(),
@@ -224,6 +230,17 @@ impl Call {
         self.told(result)
     }
 
+    /// A write that gives a token a secret, once a call: a second one would be a secret that nobody asked for.
+    fn mint(
+        &mut self,
+        token: Id,
+        permitted: bool,
+        change: impl FnOnce(&mut dyn Transaction) -> Result<(), StoreError>,
+    ) -> Result<(), Outage> {
+        let first = self.minted.replace(token).is_none();
+        self.write(permitted && first, change)
+    }
+
     fn breached<T>(&mut self, breach: &'static str) -> Result<T, Outage> {
         self.breach.get_or_insert(breach);
         Err(Outage::Unavailable)
@@ -273,7 +290,7 @@ impl Host for Call {
         self.ask(|read| read.live_name_exists(owner, name, rule))
     }
 
-    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>, Outage> {
+    fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
         self.ask(|read| read.list_live_tokens(owner, rule))
     }
 
@@ -289,7 +306,7 @@ impl Host for Call {
                 && owner.epoch == token.owner_epoch
                 && owner.tenant_epoch == token.tenant_epoch
         });
-        self.write(permitted && born_right, |transaction| {
+        self.mint(token.id, permitted && born_right, |transaction| {
             transaction.insert_token(token, name)
         })
     }
@@ -303,7 +320,7 @@ impl Host for Call {
         previous: Option<PreviousSecret>,
     ) -> Result<(), Outage> {
         let permitted = self.operation == Operation::Rotate(id);
-        self.write(permitted, |transaction| {
+        self.mint(id, permitted, |transaction| {
             transaction.replace_secret(id, generation, scheme, digest, previous)
         })
     }
@@ -391,7 +408,9 @@ impl Host for Call {
     fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<(), Outage> {
         let permitted = matches!(&self.operation, Operation::ChangeMethod(asked, name)
             if *asked == scope && name == method)
-            && at == self.now;
+            && at == self.now
+            && self.replaced.is_none();
+        self.replaced = self.ask(|read| read.auth_method(scope))?;
         self.write(permitted, |transaction| {
             transaction.set_auth_method(scope, method, at)
         })

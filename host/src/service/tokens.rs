@@ -2,7 +2,7 @@
 
 use patrol_policy::Secret;
 use patrol_policy::types::{
-    ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, MethodPreview, Scope, Timestamp, Token,
+    ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, MethodPreview, Scope, Timestamp,
 };
 
 use super::call::{Call, Operation};
@@ -102,23 +102,16 @@ impl Patrol {
         event: &'static str,
         caller: &Caller,
     ) -> Result<NewToken, Error> {
-        // Read back what was stored: the answer must not promise anything else.
+        // The answer names the token whose secret was stored, and what was stored is read back: the policy's word
+        // is taken for nothing else.
         call.token = None;
-        let seen = call.seen_token(issued.token.id)?;
-        let row = seen.map(|seen| TokenRow::clone(&seen.row)).filter(|row| {
-            // The previous secret is the store's affair; all else must be as the policy says.
-            Token {
-                previous: None,
-                last_used: None,
-                ..row.state.token
-            } == Token {
-                previous: None,
-                last_used: None,
-                ..issued.token
-            }
-        });
-        let row =
-            row.ok_or_else(|| Fault::Contract("it answered with a token that it did not store".to_owned()))?;
+        let row = match call.minted {
+            Some(minted) if minted == issued.token => call.seen_token(minted)?,
+            _ => None,
+        };
+        let row = row
+            .map(|seen| TokenRow::clone(&seen.row))
+            .ok_or_else(|| Fault::Contract("it answered with a token that it did not store".to_owned()))?;
         let event = AuditEvent::new(event, call.now, caller)
             .token(&row)
             .detail("audience", row.audience.as_str());
@@ -139,7 +132,7 @@ impl Patrol {
         self.decide(
             Operation::Revoke(token),
             |policy, call| policy.revoke(call, token, caller.actor),
-            |call, _before| {
+            |call, ()| {
                 call.token = None;
                 let seen = call.seen_token(token)?;
                 let row = seen
@@ -209,7 +202,7 @@ impl Patrol {
         for one in listed {
             // A policy may leave tokens out, but not add any of somebody else's.
             let row = read
-                .token_row(one.token.id)?
+                .token_row(one.token)?
                 .filter(|row| row.state.token.owner == owner);
             let row =
                 row.ok_or_else(|| Fault::Contract("it listed a token that is not the owner's".to_owned()))?;
@@ -234,24 +227,25 @@ impl Patrol {
         self.decide(
             Operation::ChangeMethod(scope, method.to_owned()),
             |policy, call| policy.change_auth_method(call, scope, method, caller.actor),
-            |call, change| {
+            |call, changes| {
                 let now = call.now;
                 let set = call.read()?.auth_method(scope)?;
-                if set.as_deref() != Some(method) {
+                let before = call.replaced.take();
+                if set.as_deref() != Some(method) || changes != before.is_some() {
                     return Err(
                         Fault::Contract("it said that it set a method that is not set".to_owned()).into(),
                     );
                 }
-                if change.changes {
+                if let Some(before) = &before {
                     let event = AuditEvent::new(EVENT, now, caller)
-                        .detail("authMethodBefore", change.from.as_str())
+                        .detail("authMethodBefore", before.as_str())
                         .detail("authMethod", method);
                     let event = about_scope(call, event, scope)?;
                     event.write(call.transaction()?)?;
                 }
                 Ok(MethodEffect {
-                    changes: change.changes,
-                    from: change.from,
+                    changes,
+                    from: before.unwrap_or_else(|| method.to_owned()),
                     tokens: None,
                     owners: None,
                 })
@@ -279,14 +273,20 @@ impl Patrol {
         method: &str,
     ) -> Result<MethodEffect, Error> {
         check_method(method)?;
+        let call = self.call(Operation::Look);
+        let (mut call, answer) = self.policy.preview_auth_method(call, scope, method, caller.actor);
         let MethodPreview {
-            change,
+            changes,
             tokens,
             owners,
-        } = self.look(|policy, call| policy.preview_auth_method(call, scope, method, caller.actor))?;
+        } = call.settle(answer)?;
+        let from = call.read()?.auth_method(scope)?;
+        let from = from
+            .filter(|from| changes == (from != method))
+            .ok_or_else(|| Fault::Contract("it foresaw a change of a method that is set".to_owned()))?;
         Ok(MethodEffect {
-            changes: change.changes,
-            from: change.from,
+            changes,
+            from,
             tokens: Some(tokens),
             owners: Some(owners),
         })

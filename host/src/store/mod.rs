@@ -15,8 +15,8 @@ pub mod sqlite;
 use std::time::Instant;
 
 use patrol_policy::types::{
-    Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, PreviousSecret, Scope, Session, Timestamp,
-    Token, TokenState,
+    Census, Digest, End, Id, LiveRule, Outage, Owner, PreviousSecret, Scope, Session, Timestamp, Token,
+    TokenState,
 };
 
 pub use rows::{
@@ -114,7 +114,7 @@ pub trait Read: Send {
     /// Whether a live token of the owner has this name (R13).
     fn live_name_exists(&self, owner: Id, name: &str, rule: LiveRule) -> Result<bool>;
     /// The owner's live tokens, oldest first.
-    fn list_live_tokens(&self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>>;
+    fn list_live_tokens(&self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>>;
     /// Sessions of a token that are not marked as ended, oldest first.
     fn list_open_sessions(&self, token: Id) -> Result<Vec<Session>>;
     /// A session with its token.

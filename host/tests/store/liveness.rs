@@ -1,7 +1,7 @@
 use std::collections::BTreeSet;
 
 use patrol::store::{Store, TokenFilter};
-use patrol_policy::types::{DAY, LiveRule, NamedToken, Scope, Token};
+use patrol_policy::types::{DAY, LiveRule, Scope, Token};
 
 use crate::support::{Fixture, NOW, id, insert_user, revoked, rule};
 
@@ -182,7 +182,7 @@ fn live_tokens_are_listed_oldest_first() {
         .list_live_tokens(fixture.owner, rule())
         .unwrap()
         .into_iter()
-        .map(|NamedToken { state, .. }| state.token)
+        .map(|state| state.token)
         .collect();
     assert_eq!(listed, [tokens[0], tokens[2], tokens[1]]);
 }
@@ -247,7 +247,7 @@ fn every_token_not_ended_is_either_live_or_lapsed_whatever_the_idle_period() {
         assert_eq!(live.len() + lapsed.len(), all.len(), "idle period {idle}");
         let ids: BTreeSet<_> = live
             .iter()
-            .map(|named| named.state)
+            .copied()
             .chain(lapsed)
             .map(|state| state.token.id)
             .collect();

@@ -132,7 +132,7 @@ impl<S: Subject> Player<'_, S> {
                 let issued = self.subject.issue(request, self.actor(who))?;
                 let text = issued.secret.into_bytes();
                 self.tokens.push(Made {
-                    id: issued.token.id,
+                    id: issued.token,
                     texts: vec![text],
                 });
                 Verdict::Issued {
@@ -200,14 +200,8 @@ impl<S: Subject> Player<'_, S> {
                 }
             }
             Op::Revoke { token, who } => {
-                let before = self.subject.revoke(self.token(token), self.actor(who))?;
-                assert_eq!(
-                    before.token.ended, None,
-                    "revoke returns the token as it was before"
-                );
-                Verdict::Revoked {
-                    token: index(&self.tokens, before.token.id),
-                }
+                self.subject.revoke(self.token(token), self.actor(who))?;
+                Verdict::Revoked { token }
             }
             Op::RevokeAll { owner, who } => {
                 let count = self.subject.revoke_all(user_id(owner), self.actor(who))?;
@@ -218,26 +212,17 @@ impl<S: Subject> Player<'_, S> {
             Op::Rotate { token, overlap, who } => {
                 let issued = self.subject.rotate(self.token(token), overlap, self.actor(who))?;
                 self.tokens[token].texts.push(issued.secret.into_bytes());
-                let rows = self.subject.tokens();
-                let (_, name) = rows
-                    .iter()
-                    .find(|(state, _)| state.token.id == issued.token.id)
-                    .expect("a row");
-                assert_eq!(&issued.name, name);
                 Verdict::Rotated {
-                    token: index(&self.tokens, issued.token.id),
+                    token: index(&self.tokens, issued.token),
                     ends: issued.ends,
                 }
             }
             Op::ChangeMethod { target, method, who } => {
                 let method = METHODS[usize::from(method)];
-                let change = self
+                let changes = self
                     .subject
                     .change_auth_method(scope(target), method, self.actor(who))?;
-                assert_eq!(change.changes, change.from != method);
-                Verdict::MethodChanged {
-                    changes: change.changes,
-                }
+                Verdict::MethodChanged { changes }
             }
             Op::PreviewMethod { target, method, who } => {
                 let method = METHODS[usize::from(method)];
@@ -245,7 +230,7 @@ impl<S: Subject> Player<'_, S> {
                     .subject
                     .preview_auth_method(scope(target), method, self.actor(who))?;
                 Verdict::MethodPreviewed {
-                    changes: preview.change.changes,
+                    changes: preview.changes,
                     tokens: preview.tokens as usize,
                     owners: preview.owners as usize,
                 }
@@ -256,18 +241,10 @@ impl<S: Subject> Player<'_, S> {
             }
             Op::List { owner, who } => {
                 let listed = self.subject.list_tokens(user_id(owner), self.actor(who))?;
-                for entry in &listed {
-                    assert_eq!(
-                        (entry.token.scheme, entry.token.previous),
-                        (0, None),
-                        "no digest is listed"
-                    );
-                    assert_eq!(entry.token.digest.to_bytes(), [0; 32], "no digest is listed");
-                }
                 Verdict::Listed(
                     listed
                         .iter()
-                        .map(|e| (index(&self.tokens, e.token.id), e.ends))
+                        .map(|e| (index(&self.tokens, e.token), e.ends))
                         .collect(),
                 )
             }

@@ -12,8 +12,8 @@ use std::thread;
 use std::time::Duration;
 
 use patrol_policy::types::{
-    Actor, ActorRole, Audience, Census, Digest, End, Id, LiveRule, NamedToken, Outage, Owner, Parameters,
-    PreviousSecret, Scope, Session, SessionState, Timestamp, Token, TokenState,
+    Actor, ActorRole, Audience, Census, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret,
+    Scope, Session, SessionState, Timestamp, Token, TokenState,
 };
 
 pub const NOW: Timestamp = 1_700_000_000_000;
@@ -86,19 +86,12 @@ impl patrol_policy::Host for Ledger {
     fn live_name_exists(&mut self, _: Id, _: &str, _: LiveRule) -> Result<bool, Outage> {
         Ok(false)
     }
-    fn list_live_tokens(&mut self, _: Id, _: LiveRule) -> Result<Vec<NamedToken>, Outage> {
+    fn list_live_tokens(&mut self, _: Id, _: LiveRule) -> Result<Vec<TokenState>, Outage> {
         let state = |token: &Token| TokenState {
             token: *token,
             owner: self.owner(),
         };
-        Ok(self
-            .tokens
-            .values()
-            .map(|t| NamedToken {
-                state: state(t),
-                name: "name".to_owned(),
-            })
-            .collect())
+        Ok(self.tokens.values().map(state).collect())
     }
     fn insert_token(&mut self, token: &Token, _: &str) -> Result<(), Outage> {
         self.tokens.insert(token.id, *token);

@@ -72,7 +72,7 @@ pub(super) const LIVE_NAME: &str = concat!(
 pub(super) const LIST_LIVE: &str = concat!(
     "SELECT ",
     token_columns!(),
-    ", k.name FROM ",
+    " FROM ",
     token_tables!(),
     " WHERE u.id = :owner AND ",
     live!(),

@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use patrol_policy::types::{
-    Census, Id, LiveRule, NamedToken, Owner, Scope, Session, SessionState, Timestamp, TokenState,
+    Census, Id, LiveRule, Owner, Scope, Session, SessionState, Timestamp, TokenState,
 };
 use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_params, params};
 
@@ -121,15 +121,12 @@ impl<C: Lent> Read for View<C> {
         self.only(LIVE_NAME, parameters, |columns| columns.flag())
     }
 
-    fn list_live_tokens(&self, owner: Id, rule: LiveRule) -> Result<Vec<NamedToken>> {
+    fn list_live_tokens(&self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>> {
         let parameters = named_params! {
             ":owner": owner.to_bytes(), ":now": bound(rule.now), ":idle_since": bound(rule.idle_since)
         };
         self.all(LIST_LIVE, parameters, |columns| {
-            Ok(NamedToken {
-                state: self.merged(columns.token_state()?),
-                name: columns.take()?,
-            })
+            Ok(self.merged(columns.token_state()?))
         })
     }
 
