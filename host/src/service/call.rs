@@ -7,9 +7,10 @@
 use std::sync::Arc;
 
 use patrol_policy::Host;
+use patrol_policy::token::SCHEME_SHA256;
 use patrol_policy::types::{
-    Audience, Cause, Census, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope,
-    Session, SessionState, Timestamp, Token, TokenState,
+    Audience, Cause, Census, Digest, Duration, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret,
+    Scope, Session, SessionState, Timestamp, Token, TokenState,
 };
 
 use super::Error;
@@ -39,8 +40,8 @@ pub(crate) enum Operation {
     Revoke(Id),
     /// Ends the live tokens of this owner.
     RevokeAll(Id),
-    /// Replaces the secret of this token.
-    Rotate(Id),
+    /// Replaces the secret of this token; the one before works for `overlap` more, ms.
+    Rotate { token: Id, overlap: Duration },
     /// Sets this scope's method to this.
     ChangeMethod(Scope, String),
     /// Ends, erases and forgets.
@@ -297,8 +298,9 @@ impl Host for Call {
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage> {
         let permitted = matches!(self.operation, Operation::Issue { owner, expires, audience }
             if owner == token.owner && expires == token.expires && audience == token.audience)
-            && token.created == self.now
-            && token.ended.is_none();
+            && (token.created, token.last_used) == (self.now, None)
+            && (token.scheme, token.generation) == (SCHEME_SHA256, 0)
+            && (token.previous, token.ended) == (None, None);
         // A token born under another epoch than its owner's would survive a change of method, or be dead at birth.
         let owner = self.ask(|read| read.owner(token.owner))?;
         let born_right = owner.is_some_and(|owner| {
@@ -319,7 +321,16 @@ impl Host for Call {
         digest: Digest,
         previous: Option<PreviousSecret>,
     ) -> Result<(), Outage> {
-        let permitted = self.operation == Operation::Rotate(id);
+        let before = self.ask(|read| read.token_state(id))?.map(|state| state.token);
+        let permitted = matches!((&self.operation, before), (Operation::Rotate { token, overlap }, Some(before))
+        if *token == id
+            && scheme == SCHEME_SHA256
+            && before.generation.checked_add(1) == Some(generation)
+            // Nothing but the secret that is replaced goes on working, and for no longer than was asked for.
+            && previous.is_none_or(|previous| {
+                (previous.scheme, previous.digest) == (before.scheme, before.digest)
+                    && previous.until <= self.now.saturating_add(*overlap)
+            }));
         self.mint(id, permitted, |transaction| {
             transaction.replace_secret(id, generation, scheme, digest, previous)
         })

@@ -7,6 +7,7 @@
 //! policy that is wrong or hostile can refuse, and can never let in what these rules forbid. Idle expiry, limits and
 //! names are the policy's alone.
 
+use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind, SCHEME_SHA256};
 use patrol_policy::types::{
     Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, TokenState,
@@ -65,6 +66,17 @@ pub(super) fn check_session(
         return Err(lied("a session that has ended"));
     }
     check_state(&state.token, audience.unwrap_or(token.audience), now)
+}
+
+/// Fails where a secret is handed out that does not fit what was stored: its owner would rely on it in vain, or on one
+/// that somebody else has.
+pub(super) fn check_minted(secret: &Secret, state: &TokenState) -> Result<(), Fault> {
+    let token = &state.token;
+    let text = token::parse(Kind::Pat, secret.expose()).map_err(|_| lied("a secret that is no token"))?;
+    if text.id() != token.id || !bool::from(text.matches(token.scheme, &token.digest)) {
+        return Err(lied("a secret that is not the stored one"));
+    }
+    Ok(())
 }
 
 /// Fails where a password must not let anybody in (R4, R11).
@@ -267,6 +279,19 @@ mod tests {
         state.token.digest = Digest::default();
         assert!(check(pat(&SECRET).expose(), &state).is_err());
         assert!(check(pat(&[0; 32]).expose(), &state).is_err());
+    }
+
+    #[test]
+    fn a_secret_is_handed_out_only_if_it_is_the_stored_one() {
+        let state = good();
+        assert_eq!(check_minted(&pat(&SECRET), &state), Ok(()));
+        for other in [
+            pat(&[6; 32]),
+            compose(Kind::Pat, ELSE, &SECRET),
+            compose(Kind::Session, TOKEN, &SECRET),
+        ] {
+            assert!(check_minted(&other, &state).is_err());
+        }
     }
 
     #[test]

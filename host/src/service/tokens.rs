@@ -8,7 +8,7 @@ use patrol_policy::types::{
 use super::call::{Call, Operation};
 use super::directory::normalize;
 use super::events::AuditEvent;
-use super::{Caller, Error, Patrol};
+use super::{Caller, Error, Patrol, floor};
 use crate::policy::Fault;
 use crate::store::TokenRow;
 
@@ -88,7 +88,7 @@ impl Patrol {
     pub fn rotate(&self, caller: &Caller, token: Id, overlap: Duration) -> Result<NewToken, Error> {
         const EVENT: &str = "rotate_personal_access_token";
         self.decide(
-            Operation::Rotate(token),
+            Operation::Rotate { token, overlap },
             |policy, call| policy.rotate(call, token, overlap, caller.actor),
             |call, issued| self.conclude_secret(call, issued, EVENT, caller),
         )
@@ -112,6 +112,7 @@ impl Patrol {
         let row = row
             .map(|seen| TokenRow::clone(&seen.row))
             .ok_or_else(|| Fault::Contract("it answered with a token that it did not store".to_owned()))?;
+        floor::check_minted(&issued.secret, &row.state)?;
         let event = AuditEvent::new(event, call.now, caller)
             .token(&row)
             .detail("audience", row.audience.as_str());

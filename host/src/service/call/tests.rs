@@ -21,6 +21,10 @@ const END: End = End {
     at: NOW,
     cause: Cause::Revoked,
 };
+const ROTATE: Operation = Operation::Rotate {
+    token: TOKEN,
+    overlap: 60_000,
+};
 const RULE: LiveRule = LiveRule {
     now: NOW,
     idle_since: 0,
@@ -150,6 +154,23 @@ fn issue() -> Operation {
     }
 }
 
+const fn previous(digest: Digest, until: Timestamp) -> Option<PreviousSecret> {
+    Some(PreviousSecret {
+        scheme: 1,
+        digest,
+        until,
+    })
+}
+
+#[test]
+fn a_rotation_keeps_the_replaced_secret_for_as_long_as_was_asked_for() {
+    let world = World::new();
+    let mut call = world.call(ROTATE);
+    let kept = previous(Digest::default(), NOW + 60_000);
+    call.replace_secret(TOKEN, 1, 1, Digest::default(), kept).unwrap();
+    assert!(!is_breach(&mut call, ()));
+}
+
 fn is_breach<T>(call: &mut Call, answer: T) -> bool {
     matches!(call.settle(Ok(answer)), Err(Error::Fault(Fault::Contract(_))))
 }
@@ -168,7 +189,7 @@ fn each_operation_may_write_what_it_is_for_and_nothing_else() {
         (issue(), &["insert-token"]),
         (Operation::Revoke(TOKEN), &["end-token"]),
         (Operation::RevokeAll(OWNER), &["end-live-tokens"]),
-        (Operation::Rotate(TOKEN), &["replace-secret"]),
+        (ROTATE, &["replace-secret"]),
         (
             Operation::ChangeMethod(Scope::Owner(OWNER), "saml".to_owned()),
             &["set-auth-method"],
@@ -253,8 +274,44 @@ fn an_operation_about_one_record_writes_no_other() {
         ("another owner's end", Operation::RevokeAll(OWNER), |call| {
             call.end_live_tokens(OTHER_OWNER, RULE, END).map(drop)
         }),
-        ("another token's secret", Operation::Rotate(TOKEN), |call| {
+        ("another token's secret", ROTATE, |call| {
             call.replace_secret(OTHER_TOKEN, 1, 1, Digest::default(), None)
+        }),
+        ("a secret of another generation", ROTATE, |call| {
+            call.replace_secret(TOKEN, 2, 1, Digest::default(), None)
+        }),
+        ("a secret that nobody can check", ROTATE, |call| {
+            call.replace_secret(TOKEN, 1, 2, Digest::default(), None)
+        }),
+        ("a longer overlap", ROTATE, |call| {
+            call.replace_secret(
+                TOKEN,
+                1,
+                1,
+                Digest::default(),
+                previous(Digest::default(), NOW + 60_001),
+            )
+        }),
+        ("a second secret beside the new one", ROTATE, |call| {
+            let another = Digest {
+                a: 1,
+                ..Digest::default()
+            };
+            call.replace_secret(TOKEN, 1, 1, Digest::default(), previous(another, NOW + 60_000))
+        }),
+        ("a token with a second secret", issue(), |call| {
+            let two = Token {
+                previous: previous(Digest::default(), NOW + 1),
+                ..token(NEW, OWNER)
+            };
+            call.insert_token(&two, "new")
+        }),
+        ("a token whose secret nobody can check", issue(), |call| {
+            let odd = Token {
+                scheme: 2,
+                ..token(NEW, OWNER)
+            };
+            call.insert_token(&odd, "new")
         }),
         (
             "another scope's method",
