@@ -62,7 +62,7 @@ pub struct PolicyConfig {
     pub sessions_per_token: u32,
     /// How long the record of an ended token stays (R6). Default 90 days.
     pub retention: Millis,
-    /// `"per-call"` or `"warm"`: whether each call gets a fresh instance of the component.
+    /// `"per-call"`, the default, or `"warm"`: whether each call gets a fresh instance of the component.
     pub isolation: IsolationName,
     /// With `"warm"`, after how many calls an instance is replaced. Default 10,000.
     pub warm_max_calls: u32,
@@ -93,6 +93,7 @@ impl Default for PolicyConfig {
             session_idle: Millis(p.session_idle),
             sessions_per_token: p.sessions_per_token,
             retention: Millis(p.retention),
+            // Costs the HTTP check less than half as much again (host/benches/authenticate.rs): worth it.
             isolation: IsolationName::PerCall,
             warm_max_calls: 10_000,
             deadline: Millis(50),

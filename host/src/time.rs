@@ -4,6 +4,7 @@ use std::str::FromStr;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use jiff::fmt::temporal::DateTimePrinter;
 use jiff::{Span, SpanRelativeTo, Unit, civil::Date, tz::TimeZone};
 use patrol_policy::types::{DAY, Duration, Timestamp};
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
@@ -94,11 +95,12 @@ pub struct ParseError {
 /// Prints an instant as RFC 3339 in UTC, with milliseconds.
 #[must_use]
 pub fn rfc3339(at: Timestamp) -> String {
+    static PRINTER: DateTimePrinter = DateTimePrinter::new().precision(Some(3));
     // Years past 9999 have no such form: the farthest that has stands for them.
     let at = i64::try_from(at)
         .ok()
         .and_then(|ms| jiff::Timestamp::from_millisecond(ms).ok());
-    format!("{:.3}", at.unwrap_or(jiff::Timestamp::MAX))
+    PRINTER.timestamp_to_string(&at.unwrap_or(jiff::Timestamp::MAX))
 }
 
 /// Reads an instant: RFC 3339, or a date, which stands for the end of that day in UTC: a token that expires on

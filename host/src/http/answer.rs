@@ -1,5 +1,6 @@
 //! Answers: errors in the service's JSON, challenges, identity headers.
 
+use axum::body::Body;
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
 use axum::response::{IntoResponse, Response};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
@@ -128,7 +129,9 @@ pub(super) fn identity(identity: &Identity) -> Response {
     headers.insert(SESSION, ascii(session));
     headers.insert(EXPIRES, ascii(rfc3339(identity.ends.at)));
     headers.insert(header::CACHE_CONTROL, NO_STORE);
-    (StatusCode::OK, headers).into_response()
+    let mut response = Response::new(Body::empty());
+    *response.headers_mut() = headers;
+    response
 }
 
 fn ascii(value: String) -> HeaderValue {

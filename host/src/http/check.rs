@@ -5,7 +5,7 @@
 
 use std::net::IpAddr;
 
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::{HeaderMap, StatusCode};
 use axum::response::Response;
 
@@ -15,18 +15,20 @@ use super::credential::{Credential, NoCredential};
 use crate::service::Origin;
 
 /// nginx's `auth_request`. The shipped configuration sets all three headers on the subrequest.
-pub(super) async fn nginx(State(app): State<App>, headers: HeaderMap) -> Response {
+pub(super) async fn nginx(State(app): State<App>, request: Request) -> Response {
     const URI: &str = "x-original-uri";
     const METHOD: &str = "x-original-method";
-    let (Some(uri), Some(_method)) = (only(&headers, URI), only(&headers, METHOD)) else {
+    // Borrowed: to have them handed over would be to have them copied.
+    let headers = request.headers();
+    let (Some(uri), Some(_method)) = (only(headers, URI), only(headers, METHOD)) else {
         let message =
             "the gateway must set X-Original-URI and X-Original-Method, once each: see host/gateways/nginx";
         return problem(StatusCode::BAD_REQUEST, "E_400_GATEWAY", message);
     };
     let address =
-        only(&headers, "x-real-ip").and_then(|address| std::str::from_utf8(address).ok()?.parse().ok());
+        only(headers, "x-real-ip").and_then(|address| std::str::from_utf8(address).ok()?.parse().ok());
     // A path may hold any bytes; it is only written down here.
-    verify(&app, &headers, address, &String::from_utf8_lossy(uri))
+    verify(&app, headers, address, &String::from_utf8_lossy(uri))
 }
 
 fn verify(app: &App, headers: &HeaderMap, address: Option<IpAddr>, uri: &str) -> Response {

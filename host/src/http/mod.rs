@@ -88,12 +88,14 @@ pub fn router(patrol: Arc<Patrol>) -> Router {
     }));
     Router::new()
         .route("/check/nginx", any(check::nginx))
-        .route("/api/v1/pat/login", post(api::login))
+        .route(
+            "/api/v1/pat/login",
+            post(api::login).layer(DefaultBodyLimit::max(BODY_BYTES)),
+        )
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .layer(DefaultBodyLimit::max(BODY_BYTES))
         .with_state(app)
 }
 
