@@ -290,12 +290,26 @@ pub(crate) fn fail(reason: &str) -> ! {
     core::arch::wasm32::unreachable()
 }
 
-/// Without WASI a panic's text is lost unless the host is told. Only texts that need no formatting are: it would
-/// weigh more than all rules together.
+/// Without WASI a panic's text is lost unless the host is told: `file:line message`. The message only where it needs no
+/// formatting, whose machinery would weigh more than all rules about sessions.
 #[panic_handler]
 fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let place = info.location().map_or("panicked", |location| location.file());
-    fail(info.message().as_str().unwrap_or(place))
+    let mut text = String::new();
+    if let Some(location) = info.location() {
+        text.push_str(location.file());
+        text.push(':');
+        push_number(&mut text, location.line());
+        text.push(' ');
+    }
+    text.push_str(info.message().as_str().unwrap_or("panicked"));
+    fail(&text)
+}
+
+fn push_number(text: &mut String, number: u32) {
+    if number >= 10 {
+        push_number(text, number / 10);
+    }
+    text.push(char::from_digit(number % 10, 10).unwrap_or('?'));
 }
 
 /// Where `getrandom` finds its randomness: the host's generator.
