@@ -1,7 +1,7 @@
 //! Numbers of up to 128 bits in base62 (`0-9A-Za-z`), big-endian, padded with `0` to a fixed length.
 //!
 //! Five digits at a time, since 62^5 < 2^32: then a number is four limbs of 32 bits, and all products and dividends
-//! fit into the 64 bits that wasm calculates with. The work depends on the length only and not on the digits, which
+//! fit into the 64 bits that wasm calculates with. Reading depends on the length only and not on the digits, which
 //! may be a secret's.
 
 use zeroize::Zeroizing;
@@ -15,27 +15,39 @@ const GROUPS: u64 = 916_132_832;
 /// A number as four times 32 bits, the most significant first.
 struct Limbs(Zeroizing<[u64; 4]>);
 
-/// The number that these digits stand for. None where it has more than 128 bits, or where there is something else
-/// than digits.
-pub(crate) fn decode(digits: &[u8]) -> Option<u128> {
+/// There is something else than digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) struct NotDigits;
+
+/// The number that these digits stand for; none if it has more than 128 bits.
+pub(crate) fn decode(digits: &[u8]) -> Result<Option<u128>, NotDigits> {
     let mut number = Limbs::from(0);
-    let mut good = true;
+    let (mut all_digits, mut fits) = (true, true);
     for group in digits.chunks(GROUP) {
         let (mut factor, mut carry) = (1u64, 0u64);
         for digit in group {
             let value = value(*digit);
-            good &= value < BASE;
+            all_digits &= value < BASE;
             factor = factor.wrapping_mul(BASE);
             carry = carry.wrapping_mul(BASE).wrapping_add(value);
         }
-        for limb in number.0.iter_mut().rev() {
+        let mut times_factor = |limb: u64| {
             // INVARIANT: nothing wraps. Limb and carry are below 2^32, the factor is below 2^30.
             let product = limb.wrapping_mul(factor).wrapping_add(carry);
-            (*limb, carry) = (product & u64::from(u32::MAX), product >> 32);
-        }
-        good &= carry == 0;
+            carry = product >> 32;
+            product & u64::from(u32::MAX)
+        };
+        // Not a loop: in the component, each turn would look whether its time is up.
+        let [a, b, c, d] = *number.0;
+        let (d, c) = (times_factor(d), times_factor(c));
+        let (b, a) = (times_factor(b), times_factor(a));
+        *number.0 = [a, b, c, d];
+        fits &= carry == 0;
     }
-    good.then(|| number.into())
+    if !all_digits {
+        return Err(NotDigits);
+    }
+    Ok(fits.then(|| number.into()))
 }
 
 /// Writes the number all over `digits`, which must be enough for it.
@@ -54,15 +66,17 @@ pub(crate) fn encode(number: u128, digits: &mut [u8]) {
     }
 }
 
-/// What a digit stands for; something from [`BASE`] up for anything else.
+/// What a digit stands for; something from [`BASE`] up for anything else. Without a branch, since digits that decide
+/// which way to go take longer than all else that is done with them, and tell.
 fn value(digit: u8) -> u64 {
-    let value = match digit {
-        b'0'..=b'9' => digit.wrapping_sub(b'0'),
-        b'A'..=b'Z' => digit.wrapping_sub(b'A').wrapping_add(10),
-        b'a'..=b'z' => digit.wrapping_sub(b'a').wrapping_add(36),
-        _ => u8::MAX,
+    let within = |first: u8, count: u8, values_from: u8| {
+        let place = digit.wrapping_sub(first);
+        // All ones where the digit is in this range. One more than the value: zero is left for what is in none.
+        u8::from(place < count).wrapping_neg() & place.wrapping_add(values_from).wrapping_add(1)
     };
-    value.into()
+    (within(b'0', 10, 0) | within(b'A', 26, 10) | within(b'a', 26, 36))
+        .wrapping_sub(1)
+        .into()
 }
 
 /// The digit for a value below [`BASE`].
@@ -120,7 +134,7 @@ mod tests {
     /// Digit by digit, by the machine's own multiplication, which says when it overflows.
     fn plain_decode(digits: &[u8]) -> Option<u128> {
         digits.iter().try_fold(0u128, |number, digit| {
-            let value = ALPHABET.iter().position(|letter| letter == digit)?;
+            let value = ALPHABET.iter().position(|letter| letter == digit).unwrap();
             number.checked_mul(62)?.checked_add(value as u128)
         })
     }
@@ -135,7 +149,8 @@ mod tests {
     fn every_digit_has_its_place_and_nothing_else_is_one() {
         for byte in 0..=u8::MAX {
             let place = ALPHABET.iter().position(|letter| *letter == byte);
-            assert_eq!(decode(&[byte]), place.map(|place| place as u128));
+            let number = place.map(|place| Some(place as u128));
+            assert_eq!(decode(&[byte]), number.ok_or(NotDigits));
         }
         for (place, letter) in ALPHABET.iter().enumerate() {
             let mut digit = [0];
@@ -147,9 +162,9 @@ mod tests {
     #[test]
     fn the_largest_number_fits_and_the_next_does_not() {
         assert_eq!(&encoded(u128::MAX), b"7n42DGM5Tflk9n8mt7Fhc7");
-        assert_eq!(decode(b"7n42DGM5Tflk9n8mt7Fhc7"), Some(u128::MAX));
-        assert_eq!(decode(b"7n42DGM5Tflk9n8mt7Fhc8"), None);
-        assert_eq!(decode(&[b'z'; 22]), None);
+        assert_eq!(decode(b"7n42DGM5Tflk9n8mt7Fhc7"), Ok(Some(u128::MAX)));
+        assert_eq!(decode(b"7n42DGM5Tflk9n8mt7Fhc8"), Ok(None));
+        assert_eq!(decode(&[b'z'; 22]), Ok(None));
     }
 
     #[test]
@@ -157,7 +172,7 @@ mod tests {
         for power in 0..128 {
             for number in [1 << power, (1 << power) - 1, u128::MAX - (1 << power)] {
                 assert_eq!(encoded(number).to_vec(), plain(number, 22));
-                assert_eq!(decode(&encoded(number)), Some(number));
+                assert_eq!(decode(&encoded(number)), Ok(Some(number)));
             }
         }
     }
@@ -166,12 +181,12 @@ mod tests {
         #[test]
         fn numbers_are_written_as_plain_division_writes_them_and_read_back(number: u128) {
             prop_assert_eq!(encoded(number).to_vec(), plain(number, 22));
-            prop_assert_eq!(decode(&encoded(number)), Some(number));
+            prop_assert_eq!(decode(&encoded(number)), Ok(Some(number)));
         }
 
         #[test]
         fn digits_are_read_as_plain_multiplication_reads_them(digits in "[0-9A-Za-z]{0,22}") {
-            prop_assert_eq!(decode(digits.as_bytes()), plain_decode(digits.as_bytes()));
+            prop_assert_eq!(decode(digits.as_bytes()), Ok(plain_decode(digits.as_bytes())));
         }
 
         #[test]
@@ -181,7 +196,7 @@ mod tests {
             let mut digits = plain(above, 13);
             digits.extend_from_slice(b"000000000");
             digits[21] = ALPHABET[usize::from(digit)];
-            prop_assert_eq!(decode(&digits).is_none(), over(&digits));
+            prop_assert_eq!(decode(&digits) == Ok(None), over(&digits));
         }
 
         #[test]
@@ -189,7 +204,7 @@ mod tests {
             let mut digits = encoded(number);
             digits[at] = byte;
             if !byte.is_ascii_alphanumeric() {
-                prop_assert_eq!(decode(&digits), None);
+                prop_assert_eq!(decode(&digits), Err(NotDigits));
             }
         }
     }

@@ -5,8 +5,8 @@
 //! so does not compile where the contract differs; it knows an enum's cases by their number only, which a test
 //! compares with `wit/`.
 //!
-//! Every presented text is wiped when the call is over, and so is whatever else was freed: an instance that serves
-//! several calls must not carry a secret from one into the next.
+//! A presented text is freed when the call is over, and the [allocator](crate::allocator) wipes whatever is freed: an
+//! instance that serves several calls must not carry a secret from one into the next.
 
 use alloc::string::String;
 use alloc::vec::Vec;
@@ -19,7 +19,7 @@ use crate::types::{
     Parameters, PreviousSecret, Scope, Session, SessionGrant, SessionState, Swept, Timestamp, Token,
     TokenState,
 };
-use crate::{Engine, Host, Secret};
+use crate::{Engine, Host};
 
 #[allow(
     missing_docs,
@@ -70,7 +70,8 @@ mod bindings {
 }
 
 use bindings::exports::patrol::policy::{about, engine};
-use bindings::patrol::policy::{clock, diagnostics, entropy, settings, storage};
+use bindings::patrol::policy::storage::{self, Selection};
+use bindings::patrol::policy::{clock, diagnostics, entropy, settings};
 
 /// The imports, as the engine wants them.
 struct Imports;
@@ -107,7 +108,7 @@ impl Host for Imports {
     }
 
     fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
-        storage::list_live_tokens(owner, rule)
+        storage::list_tokens(Selection::Live(owner), rule)
     }
 
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage> {
@@ -170,7 +171,7 @@ impl Host for Imports {
     }
 
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
-        storage::list_lapsed_tokens(rule, limit)
+        storage::list_tokens(Selection::Lapsed(limit), rule)
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
@@ -200,19 +201,17 @@ impl engine::Guest for Policy {
     }
 
     fn authenticate(presented: Vec<u8>, audience: Audience) -> Result<Grant, Denial> {
-        let presented = Secret::new(presented);
-        Engine::new(&mut Imports).authenticate(presented.expose(), audience)
+        Engine::new(&mut Imports).authenticate(&presented, audience)
     }
 
     fn open_session(presented: Vec<u8>, audience: Audience) -> Result<engine::OpenedSession, Denial> {
-        let presented = Secret::new(presented);
         let OpenedSession {
             session,
             secret,
             grant,
             ends,
             expires,
-        } = Engine::new(&mut Imports).open_session(presented.expose(), audience)?;
+        } = Engine::new(&mut Imports).open_session(&presented, audience)?;
         Ok(engine::OpenedSession {
             session,
             secret: secret.into_bytes(),
@@ -223,13 +222,11 @@ impl engine::Guest for Policy {
     }
 
     fn check_session(presented: Vec<u8>, audience: Audience) -> Result<SessionGrant, Denial> {
-        let presented = Secret::new(presented);
-        Engine::new(&mut Imports).check_session(presented.expose(), audience)
+        Engine::new(&mut Imports).check_session(&presented, audience)
     }
 
     fn close_session(presented: Vec<u8>) -> Result<ClosedSession, Denial> {
-        let presented = Secret::new(presented);
-        Engine::new(&mut Imports).close_session(presented.expose())
+        Engine::new(&mut Imports).close_session(&presented)
     }
 
     fn revoke(token: Id, actor: Actor) -> Result<(), Denial> {

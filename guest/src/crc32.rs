@@ -1,40 +1,72 @@
-//! CRC-32/ISO-HDLC, the checksum of zip and PNG, four bits at a time: a table of 64 bytes, where the usual one of 1 KiB
-//! would be as large as all rules about sessions.
+//! CRC-32/ISO-HDLC, the checksum of zip and PNG.
+//!
+//! A step for each byte waits for the one before, so four bytes are taken in one step. The tables for that are by half
+//! bytes, 512 bytes in all; by bytes they would be 4 KiB.
 
-/// What four bits that are shifted out leave behind: the multiples of the polynomial 0x04C1_1DB7, bits reversed.
-const TABLE: [u32; 16] = [
-    0x0000_0000,
-    0x1DB7_1064,
-    0x3B6E_20C8,
-    0x26D9_30AC,
-    0x76DC_4190,
-    0x6B6B_51F4,
-    0x4DB2_6158,
-    0x5005_713C,
-    0xEDB8_8320,
-    0xF00F_9344,
-    0xD6D6_A3E8,
-    0xCB61_B38C,
-    0x9B64_C2B0,
-    0x86D3_D2D4,
-    0xA00A_E278,
-    0xBDBD_F21C,
-];
+/// `TABLES[place][value]`: what a half byte leaves behind once it and the half bytes after it in its group of eight are
+/// shifted out. The first half byte of a group has place 0.
+const TABLES: [[u32; 16]; 8] = tables();
+
+#[allow(
+    clippy::indexing_slicing,
+    reason = "done at compile time, where a place out of range stops the build"
+)]
+const fn tables() -> [[u32; 16]; 8] {
+    // The generator polynomial, its highest power in the lowest bit.
+    const POLYNOMIAL: u32 = 0xEDB8_8320;
+
+    let mut tables = [[0; 16]; 8];
+    let mut place = 0;
+    while place < 8 {
+        let mut value = 0;
+        while value < 16 {
+            let mut remainder = value as u32;
+            let mut bit = 4 * place;
+            while bit < 32 {
+                remainder = remainder >> 1 ^ (POLYNOMIAL & (remainder & 1).wrapping_neg());
+                bit += 1;
+            }
+            tables[place][value] = remainder;
+            value += 1;
+        }
+        place += 1;
+    }
+    tables
+}
 
 /// The checksum of a text.
 pub(crate) fn checksum(text: &[u8]) -> u32 {
     let mut remainder = u32::MAX;
-    for byte in text {
-        remainder = shift(remainder ^ u32::from(*byte));
-        remainder = shift(remainder);
+    let (groups, rest) = text.as_chunks();
+    for group in groups {
+        remainder = shift(remainder ^ u32::from_le_bytes(*group));
+    }
+    for byte in rest {
+        // The last two places: nothing comes after this byte.
+        let [.., first, second] = &TABLES;
+        let byte = remainder ^ u32::from(*byte);
+        remainder = byte >> 8 ^ entry(first, byte) ^ entry(second, byte >> 4);
     }
     !remainder
 }
 
-fn shift(remainder: u32) -> u32 {
-    // INVARIANT: four bits are a place in the table.
-    let entry = TABLE.get((remainder & 15) as usize).copied().unwrap_or_default();
-    remainder >> 4 ^ entry
+/// What a group of eight half bytes leaves behind.
+fn shift(group: u32) -> u32 {
+    let [a, b, c, d, e, f, g, h] = &TABLES;
+    entry(a, group)
+        ^ entry(b, group >> 4)
+        ^ entry(c, group >> 8)
+        ^ entry(d, group >> 12)
+        ^ entry(e, group >> 16)
+        ^ entry(f, group >> 20)
+        ^ entry(g, group >> 24)
+        ^ entry(h, group >> 28)
+}
+
+/// The entry for the lowest half byte.
+fn entry(table: &[u32; 16], half_byte: u32) -> u32 {
+    // INVARIANT: four bits are always a place in the table.
+    table.get((half_byte & 15) as usize).copied().unwrap_or_default()
 }
 
 #[cfg(test)]

@@ -18,6 +18,7 @@ use sha2::block_api::compress256;
 use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
+use crate::base62::NotDigits;
 use crate::types::{Digest, Id, RefusalReason};
 use crate::{Secret, base62, crc32};
 
@@ -112,39 +113,42 @@ impl Presented {
 /// [`RefusalReason::Malformed`] for what has not the length, prefix or alphabet of its kind, or a group beyond the
 /// range of its number; [`RefusalReason::BadChecksum`] for what was mistyped.
 pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
-    let body = text
+    let text: &[u8; LENGTH] = text.try_into().map_err(|_| RefusalReason::Malformed)?;
+    let digits = text
         .strip_prefix(kind.prefix().as_bytes())
         .ok_or(RefusalReason::Malformed)?;
-    if text.len() != LENGTH || !body.iter().all(u8::is_ascii_alphanumeric) {
-        return Err(RefusalReason::Malformed);
-    }
-    let (covered, checksum) = text
+    let mut groups = digits.chunks(NUMBER_DIGITS);
+    let mut number = || base62::decode(groups.next().unwrap_or_default());
+    let id = number()?;
+    let (upper, lower) = (Zeroizing::new(number()?), Zeroizing::new(number()?));
+    let checksum = number()?
+        .and_then(|checksum| u32::try_from(checksum).ok())
+        .ok_or(RefusalReason::Malformed)?;
+
+    // All are digits; before they mean anything, they have to be the right ones.
+    let (covered, _) = text
         .split_last_chunk::<CHECKSUM_DIGITS>()
         .ok_or(RefusalReason::Malformed)?;
-    let checksum = u32::try_from(number(checksum)?).map_err(|_| RefusalReason::Malformed)?;
     if checksum != crc32::checksum(covered) {
         return Err(RefusalReason::BadChecksum);
     }
-    let (id, rest) = body
-        .split_first_chunk::<NUMBER_DIGITS>()
-        .ok_or(RefusalReason::Malformed)?;
-    let (upper, rest) = rest
-        .split_first_chunk::<NUMBER_DIGITS>()
-        .ok_or(RefusalReason::Malformed)?;
-    let (lower, _) = rest
-        .split_first_chunk::<NUMBER_DIGITS>()
-        .ok_or(RefusalReason::Malformed)?;
-
-    let id = Id::from_u128(number(id)?);
-    let halves = [upper, lower].map(|half| number(half).map(Zeroizing::new));
-    let mut secret = Zeroizing::new([0; 32]);
-    for (bytes, half) in secret.as_chunks_mut().0.iter_mut().zip(halves) {
-        *bytes = half?.to_be_bytes();
+    let (Some(id), Some(upper), Some(lower)) = (id, &*upper, &*lower) else {
+        return Err(RefusalReason::Malformed);
+    };
+    let mut block = PADDING;
+    for (bytes, half) in block.as_chunks_mut().0.iter_mut().zip([upper, lower]) {
+        *bytes = half.to_be_bytes();
     }
     Ok(Presented {
-        id,
-        digest: digest(&secret),
+        id: Id::from_u128(id),
+        digest: hash(&mut block),
     })
+}
+
+impl From<NotDigits> for RefusalReason {
+    fn from(NotDigits: NotDigits) -> Self {
+        Self::Malformed
+    }
 }
 
 /// The text for an identifier and its secret.
@@ -165,12 +169,19 @@ pub fn compose(kind: Kind, id: Id, secret: &[u8; 32]) -> Secret {
 /// What is stored of a secret under [`SCHEME_SHA256`] (R2).
 #[must_use]
 pub fn digest(secret: &[u8; 32]) -> Digest {
-    let mut block = Zeroizing::new(PADDING);
+    let mut block = PADDING;
     if let Some(message) = block.first_chunk_mut() {
         *message = *secret;
     }
+    hash(&mut block)
+}
+
+/// SHA-256 of the one block, which is wiped.
+fn hash(block: &mut [u8; 64]) -> Digest {
     let mut state = INITIAL_STATE;
-    compress256(&mut state, core::slice::from_ref(&*block));
+    compress256(&mut state, core::slice::from_ref(block));
+    block.fill(0);
+    zeroize::optimization_barrier(block);
     let [a, b, c, d, e, f, g, h] = state.map(u64::from);
     Digest {
         a: a << 32 | b,
@@ -188,11 +199,6 @@ fn push(text: &mut Vec<u8>, number: u128, digits: usize) {
         base62::encode(number, buffer);
         text.extend_from_slice(buffer);
     }
-}
-
-/// A group of digits as a number.
-fn number(digits: &[u8]) -> Result<u128, RefusalReason> {
-    base62::decode(digits).ok_or(RefusalReason::Malformed)
 }
 
 #[cfg(test)]

@@ -165,12 +165,21 @@ impl<H: patrol_policy::Host> storage::Host for State<H> {
         self.ask_storage(|host| host.live_name_exists(owner.into(), name, rule.into()))
     }
 
-    fn list_live_tokens(
+    fn list_tokens(
         &mut self,
-        owner: types::Id,
+        selection: storage::Selection,
         rule: types::LiveRule,
     ) -> Stored<Vec<types::TokenState>> {
-        self.ask_storage(|host| Ok(list(host.list_live_tokens(owner.into(), rule.into())?)))
+        self.ask_storage(|host| {
+            let records = match selection {
+                storage::Selection::Live(owner) => host.list_live_tokens(owner.into(), rule.into()),
+                // The limit is the guest's, as it is below: "up to" allows for less.
+                storage::Selection::Lapsed(limit) => {
+                    host.list_lapsed_tokens(rule.into(), limit.min(SWEPT_AT_ONCE))
+                }
+            };
+            Ok(list(records?))
+        })
     }
 
     fn insert_token(&mut self, token: types::Token, name: String) -> Stored<()> {
@@ -235,12 +244,7 @@ impl<H: patrol_policy::Host> storage::Host for State<H> {
         self.ask_storage(|host| Ok(host.take_census(scope.into(), rule.into())?.into()))
     }
 
-    // The limits of the next four are the guest's: "up to" allows for less.
-
-    fn list_lapsed_tokens(&mut self, rule: types::LiveRule, limit: u32) -> Stored<Vec<types::TokenState>> {
-        let limit = limit.min(SWEPT_AT_ONCE);
-        self.ask_storage(|host| Ok(list(host.list_lapsed_tokens(rule.into(), limit)?)))
-    }
+    // The limits of the next three are the guest's: "up to" allows for less.
 
     fn erase_previous_secrets(&mut self, until: types::Timestamp, limit: u32) -> Stored<u32> {
         self.ask_storage(|host| host.erase_previous_secrets(until, limit.min(SWEPT_AT_ONCE)))
