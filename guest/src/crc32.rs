@@ -8,8 +8,10 @@
 const TABLES: [[u32; 16]; 8] = tables();
 
 #[allow(
+    clippy::arithmetic_side_effects,
+    clippy::cast_possible_truncation,
     clippy::indexing_slicing,
-    reason = "done at compile time, where a place out of range stops the build"
+    reason = "done at compile time, where an overflow or a place out of range stops the build"
 )]
 const fn tables() -> [[u32; 16]; 8] {
     // The generator polynomial, its highest power in the lowest bit.

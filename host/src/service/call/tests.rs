@@ -264,9 +264,6 @@ fn an_operation_about_one_record_writes_no_other() {
         ("an end at another time", Operation::Revoke(TOKEN), |call| {
             call.end_token(TOKEN, End { at: NOW - 1, ..END })
         }),
-        ("an end that is to come", Operation::Sweep, |call| {
-            call.end_token(TOKEN, End { at: NOW + 1, ..END })
-        }),
         ("records that are to be kept (R6)", Operation::Sweep, |call| {
             let early = NOW - Parameters::default().retention + 1;
             call.forget_tokens(early, 1).map(drop)
