@@ -23,6 +23,8 @@ use super::runtime::ticks_for;
 pub(super) struct Slot<H: 'static> {
     store: Store<State<H>>,
     instance: Option<Instance>,
+    /// Its functions, once it is used again.
+    bound: Option<bindings::Policy>,
     calls_left: u32,
 }
 
@@ -71,6 +73,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
             question(Call {
                 exports: &self.release.exports,
                 instance: &instance,
+                bound: slot.bound.as_ref(),
                 store: &mut slot.store,
             })
         });
@@ -102,6 +105,9 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
 
     fn instance(&self, slot: &mut Slot<H>) -> wasmtime::Result<Instance> {
         if let Some(instance) = slot.instance {
+            if slot.bound.is_none() {
+                slot.bound = Some(bindings::Policy::new(&mut slot.store, &instance)?);
+            }
             return Ok(instance);
         }
         let instance = self.release.pre.instantiate(&mut slot.store)?;
@@ -147,6 +153,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         Slot {
             store,
             instance: None,
+            bound: None,
             calls_left: self.calls_per_instance.get(),
         }
     }
