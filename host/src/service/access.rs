@@ -92,9 +92,12 @@ impl Patrol {
         let (state, row) = (seen.state, Arc::clone(&seen.row));
         if call.used {
             // What is on disk is `row`; `state` has uses of this process that may not be.
-            let stored = row.state.token.last_used.unwrap_or(row.state.token.created);
-            let durable =
-                now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters.idle_after;
+            let created = row.state.token.created;
+            let stored = row.state.token.last_used.unwrap_or(created);
+            // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
+            // that counts: what is on disk must not go on saying otherwise.
+            let durable = now < created
+                || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters.idle_after;
             let address = origin.address.map(|address| address.to_string());
             self.store
                 .record_use(state.token.id, now, address.as_deref(), durable)?;
