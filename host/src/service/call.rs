@@ -15,7 +15,7 @@ use patrol_policy::types::{
 
 use super::Error;
 use crate::policy::{Ending, Fault};
-use crate::store::{Read, Store, StoreError, TokenRow, Transaction};
+use crate::store::{Read, Store, StoreError, TokenRead, Transaction};
 
 /// What a call is for, and so what it may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -66,7 +66,7 @@ pub(crate) struct Call {
     operation: Operation,
     records: Records,
     /// The last token and session that were read, for the floor and for names.
-    pub(crate) token: Option<Seen<TokenState, TokenRow>>,
+    pub(crate) token: Option<TokenRead>,
     pub(crate) session: Option<SeenSession>,
     /// The use that the policy wants noted.
     pub(crate) used: bool,
@@ -81,12 +81,6 @@ pub(crate) struct Call {
     /// Sessions that were ended, or stored, each with its token.
     pub(crate) closed: Vec<(Id, Id)>,
     pub(crate) opened: Option<(Id, Id)>,
-}
-
-/// A record with its names.
-pub(crate) struct Seen<S, R> {
-    pub(crate) state: S,
-    pub(crate) row: Arc<R>,
 }
 
 /// A session with its token's names, if they have been read.
@@ -165,28 +159,21 @@ impl Call {
     }
 
     /// The token with names, as this call saw it; read now if it did not.
-    pub(crate) fn seen_token(&mut self, id: Id) -> Result<Option<&Seen<TokenState, TokenRow>>, StoreError> {
+    pub(crate) fn seen_token(&mut self, id: Id) -> Result<Option<&TokenRead>, StoreError> {
         if self.token.as_ref().is_none_or(|seen| seen.state.token.id != id) {
             self.token = self.load_token(id)?;
         }
         Ok(self.token.as_ref())
     }
 
-    fn load_token(&mut self, id: Id) -> Result<Option<Seen<TokenState, TokenRow>>, StoreError> {
+    fn load_token(&mut self, id: Id) -> Result<Option<TokenRead>, StoreError> {
         if let Records::Transaction(transaction) = &self.records {
-            let Some(row) = transaction.token_row(id)? else {
-                return Ok(None);
-            };
-            let state = transaction.token_state(id)?.unwrap_or(row.state);
-            return Ok(Some(Seen {
-                state,
+            return Ok(transaction.token_row(id)?.map(|row| TokenRead {
+                state: row.state,
                 row: Arc::new(row),
             }));
         }
-        Ok(self.store.token(id)?.map(|read| Seen {
-            state: read.state,
-            row: read.row,
-        }))
+        self.store.token(id)
     }
 
     fn load_session(&mut self, id: Id) -> Result<Option<SeenSession>, StoreError> {
