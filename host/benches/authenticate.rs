@@ -32,6 +32,7 @@ use axum::routing::get;
 use criterion::{BenchmarkId, Criterion};
 use one_token::OneToken;
 use patrol::config::IsolationName;
+use patrol::gate::{Gate, Meters};
 use patrol::http;
 use patrol::policy::{Isolation, Options, Policy};
 use patrol::service::{Caller, NewAccount, Origin, Patrol, Settings};
@@ -225,7 +226,12 @@ fn over_http() {
     .into_iter()
     .map(|(name, isolation)| {
         let patrol = Arc::new(patrol(directory.path(), isolation));
-        (name, Server::start(http::router(patrol)))
+        (
+            name,
+            Server::start(http::router(Arc::new(
+                Gate::new(patrol, Meters::default()).unwrap(),
+            ))),
+        )
     })
     .collect();
     // Interleaved, and the median of several rounds each, since machines are noisy.

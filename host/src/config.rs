@@ -17,16 +17,38 @@ pub struct Config {
     pub server: Server,
     /// `[policy]`: the policy parameters and how the component is run.
     pub policy: PolicyConfig,
-    /// `[http]`: how credentials are read and answers given.
+    /// `[http]`: how credentials are read and answers given, where no route says otherwise.
     pub http: HttpConfig,
+    /// `[[route]]`: what applies to which requests of the protected service. The first that fits decides.
+    #[serde(rename = "route")]
+    pub routes: Vec<RouteConfig>,
+    /// `[limits]`: how many failed attempts are answered before they are put off.
+    pub limits: LimitConfig,
+    /// `[identity]`: the signed header for upstreams.
+    pub identity: IdentityConfig,
+    /// `[api]`: the REST API that scripts call.
+    pub api: ApiConfig,
 }
 
 /// Where `patrol serve` listens.
 #[derive(Clone, Debug, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct Server {
-    /// The address; loopback unless `allow_non_loopback`.
+    /// The address for HTTP: checks of gateways, and the REST API. Loopback unless `allow_non_loopback`, as all of
+    /// these.
     pub listen: SocketAddr,
+    /// The address for Envoy's `ext_authz` over gRPC. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub grpc: Option<SocketAddr>,
+    /// The address for HAProxy's SPOE agent protocol. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub spop: Option<SocketAddr>,
+    /// The address for FastCGI authorizers, as Apache speaks it. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fastcgi: Option<SocketAddr>,
+    /// The address at which `/metrics` is read. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub metrics: Option<SocketAddr>,
     /// Allows an address that other machines can reach. Patrol speaks no TLS: a gateway or a tunnel must.
     pub allow_non_loopback: bool,
 }
@@ -35,6 +57,10 @@ impl Default for Server {
     fn default() -> Self {
         Self {
             listen: SocketAddr::from(([127, 0, 0, 1], 8787)),
+            grpc: None,
+            spop: None,
+            fastcgi: None,
+            metrics: None,
             allow_non_loopback: false,
         }
     }
@@ -153,6 +179,102 @@ pub enum Challenge {
     Bearer,
     /// `WWW-Authenticate: Basic …` (RFC 7617).
     Basic,
+    /// No challenge: a bare 401.
+    None,
+}
+
+/// `[[route]]`: what applies to requests of the protected service that have this path and method.
+///
+/// What a route leaves out is as `[http]` says. Where there are routes and none fits, the request is refused.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct RouteConfig {
+    /// The path: `*` stands for anything within a segment, `**` for any number of segments.
+    pub path: String,
+    /// The methods; empty: all.
+    pub methods: Vec<String>,
+    /// The audience that a token must be for (R12).
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub audience: Option<String>,
+    /// Roles of which the caller must have one (R4); empty: none is needed.
+    pub any_role: Vec<String>,
+    /// Roles of which the caller must have all (R4).
+    pub all_roles: Vec<String>,
+    /// The forms in which a credential is read: `"bearer"`, `"basic"`, `"token"`, `"bare"`, `"session"`, or the name
+    /// of a header.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub credentials: Option<Vec<String>>,
+    /// What a 401 asks for.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub challenge: Option<Challenge>,
+    /// The realm in the challenge.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub realm: Option<String>,
+    /// Lets in who presents nothing, without identity. Who presents something must still be accepted.
+    pub anonymous: bool,
+}
+
+/// `[limits]`: failed attempts. One that presents nothing is not a failure.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct LimitConfig {
+    /// Failed attempts a minute from one source address (IPv6: one /64); further ones are answered 429. 0: any
+    /// number. Default 60.
+    pub failures_per_address: u32,
+    /// The same with one token id. Default 60.
+    pub failures_per_token: u32,
+}
+
+impl Default for LimitConfig {
+    fn default() -> Self {
+        Self {
+            failures_per_address: 60,
+            failures_per_token: 60,
+        }
+    }
+}
+
+/// `[identity]`: one short-lived signed header (a JWT, EdDSA), by which an upstream can be sure who set it.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct IdentityConfig {
+    /// Whether `X-Patrol-Identity` is sent. Default false.
+    pub signed: bool,
+    /// The issuer, `iss`. Default "patrol".
+    pub issuer: String,
+    /// For how long a signature holds. Default 60 s.
+    pub lifetime: Millis,
+}
+
+impl Default for IdentityConfig {
+    fn default() -> Self {
+        Self {
+            signed: false,
+            issuer: "patrol".to_owned(),
+            lifetime: Millis(60_000),
+        }
+    }
+}
+
+/// `[api]`: the REST API that scripts call.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct ApiConfig {
+    /// The address by which clients reach this API, for the links in its answers, such as `https://api.example.com`.
+    /// By default what the request's `Host` says.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub public_url: Option<String>,
+    /// Roles that may see other users, the activity log and other users' tokens. Default `["admin"]`.
+    pub admin_roles: Vec<String>,
+}
+
+impl Default for ApiConfig {
+    fn default() -> Self {
+        Self {
+            public_url: None,
+            admin_roles: vec!["admin".to_owned()],
+        }
+    }
 }
 
 impl Default for HttpConfig {

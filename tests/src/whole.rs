@@ -175,7 +175,7 @@ impl Subject for Whole {
             .patrol
             .authenticate(presented, audience, &Origin::default())
             .map_err(denied)?;
-        let token = identity.token().state.token;
+        let token = identity.token().unwrap().state.token;
         Ok(Grant {
             token: token.id,
             owner: token.owner,
@@ -190,7 +190,7 @@ impl Subject for Whole {
             .patrol
             .open_session(presented, audience, &Origin::default())
             .map_err(denied)?;
-        let token = opened.identity.token().state.token;
+        let token = opened.identity.token().unwrap().state.token;
         let grant = Grant {
             token: token.id,
             owner: token.owner,
@@ -212,7 +212,7 @@ impl Subject for Whole {
             .patrol
             .check_session(presented, audience, &Origin::default())
             .map_err(denied)?;
-        let token = identity.token().state.token;
+        let token = identity.token().unwrap().state.token;
         Ok(SessionGrant {
             session: identity.session.unwrap(),
             token: token.id,

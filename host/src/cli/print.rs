@@ -197,14 +197,17 @@ impl<const N: usize> Table<N> {
 }
 
 /// Lines of a name and a value each, aligned, without the last line's end.
-pub(super) fn fields<const N: usize>(fields: [(&str, String); N]) -> String {
+pub(super) fn fields<'a>(fields: impl IntoIterator<Item = (&'a str, String)>) -> String {
+    let fields: Vec<_> = fields.into_iter().collect();
     let width = fields
         .iter()
         .map(|(name, _)| name.chars().count())
         .max()
         .unwrap_or(0);
-    let lines = fields.map(|(name, value)| format!("{name:<width$}  {value}").trim_end().to_owned());
-    lines.join("\n")
+    let lines = fields
+        .into_iter()
+        .map(|(name, value)| format!("{name:<width$}  {value}").trim_end().to_owned());
+    lines.collect::<Vec<_>>().join("\n")
 }
 
 /// A text from elsewhere, with everything visible that a terminal would act upon or that hides or reorders text.

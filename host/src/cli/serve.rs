@@ -9,10 +9,14 @@ use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
 use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
 
 use super::failure::{Exit, Failure};
 use super::print::{fields, hex, plain};
 use super::{Session, policy, shell_word};
+use crate::doors::{fastcgi, grpc, spop};
+use crate::gate::{Gate, Meters};
 use crate::http;
 use crate::service::{Housekeeping, Patrol, PolicyInfo, ServeLock};
 
@@ -42,9 +46,23 @@ pub(super) struct ServeArgs {
 #[serde(rename_all = "camelCase")]
 struct StartedRecord<'a> {
     address: SocketAddr,
+    #[serde(flatten)]
+    more: Listening,
     data: &'a Path,
     policy: PolicyRecord<'a>,
     tenants: usize,
+}
+
+/// Where else it listens.
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Listening {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    grpc: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    spop: Option<SocketAddr>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    fastcgi: Option<SocketAddr>,
 }
 
 #[derive(Serialize)]
@@ -59,18 +77,30 @@ struct PolicyRecord<'a> {
 /// Each step can fail for one reason of its own, which is then told: configuration, data, another server, address.
 pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exit> {
     let config = session.config()?.server;
-    let address = args.listen.unwrap_or(config.listen);
-    if !address.ip().is_loopback() && !args.allow_non_loopback && !config.allow_non_loopback {
-        return Err(Failure::Usage(format!(
-            "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 behind a \
-             gateway, or allow it with --allow-non-loopback"
-        ))
-        .into());
+    let anywhere = args.allow_non_loopback || config.allow_non_loopback;
+    let http = args.listen.unwrap_or(config.listen);
+    let more = [config.grpc, config.spop, config.fastcgi, config.metrics];
+    for address in [Some(http)].into_iter().chain(more).flatten() {
+        if !address.ip().is_loopback() && !anywhere {
+            return Err(Failure::Usage(format!(
+                "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 behind a \
+                 gateway, or allow it with --allow-non-loopback"
+            ))
+            .into());
+        }
     }
     let patrol = Arc::new(session.open_with(true, true)?);
+    let gate = Arc::new(Gate::new(Arc::clone(&patrol), Meters::default())?);
     let lock = ServeLock::take(patrol.data())?;
-    let listener = TcpListener::bind(address).map_err(|source| Failure::Listen { address, source })?;
-    let address = listener.local_addr().unwrap_or(address);
+    let (address, http) = bind(http)?;
+    let grpc = config.grpc.map(bind).transpose()?;
+    let spop = config.spop.map(bind).transpose()?;
+    let fastcgi = config.fastcgi.map(bind).transpose()?;
+    let listening = Listening {
+        grpc: grpc.as_ref().map(|(address, _)| *address),
+        spop: spop.as_ref().map(|(address, _)| *address),
+        fastcgi: fastcgi.as_ref().map(|(address, _)| *address),
+    };
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
@@ -80,18 +110,49 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     runtime.block_on(async {
         // Before anybody is told that the server is there: from then on a signal ends it in order.
         let ended = ended().context("cannot wait for signals")?;
-        announce(session, &patrol, address)?;
-        http::serve(http::router(Arc::clone(&patrol)), listener, ended)
-            .await
-            .context("cannot serve")
+        announce(session, &patrol, address, listening)?;
+        let shutdown = CancellationToken::new();
+        let mut serving = JoinSet::new();
+        let router = http::router(Arc::clone(&gate));
+        serving.spawn(http::serve(router, http, shutdown.clone().cancelled_owned()));
+        if let Some((_, listener)) = grpc {
+            serving.spawn(grpc::serve(Arc::clone(&gate), listener, shutdown.clone()));
+        }
+        if let Some((_, listener)) = spop {
+            serving.spawn(spop::serve(Arc::clone(&gate), listener, shutdown.clone()));
+        }
+        if let Some((_, listener)) = fastcgi {
+            serving.spawn(fastcgi::serve(Arc::clone(&gate), listener, shutdown.clone()));
+        }
+        let mut outcome = Ok(());
+        let mut ended = std::pin::pin!(ended);
+        loop {
+            tokio::select! {
+                () = &mut ended, if !shutdown.is_cancelled() => shutdown.cancel(),
+                served = serving.join_next() => {
+                    let Some(served) = served else { break };
+                    // One door that cannot serve takes the others along: half a server would look like a whole one.
+                    shutdown.cancel();
+                    outcome = outcome.and(served.map_err(std::io::Error::other).flatten());
+                }
+            }
+        }
+        outcome.context("cannot serve")
     })?;
     // Work that a request left behind ends first, then the last uses are written, then others may serve.
     drop(runtime);
     drop(housekeeping);
+    drop(gate);
     drop(patrol);
     drop(lock);
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// A listener, and the address that it has.
+fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Failure> {
+    let listener = TcpListener::bind(address).map_err(|source| Failure::Listen { address, source })?;
+    Ok((listener.local_addr().unwrap_or(address), listener))
 }
 
 /// Ready once the process is told to end.
@@ -111,11 +172,17 @@ fn ended() -> std::io::Result<impl Future<Output = ()> + Send> {
 }
 
 /// Says that the server is there, and, where there is no tenant yet, how to begin.
-fn announce(session: &mut Session, patrol: &Patrol, address: SocketAddr) -> anyhow::Result<()> {
+fn announce(
+    session: &mut Session,
+    patrol: &Patrol,
+    address: SocketAddr,
+    more: Listening,
+) -> anyhow::Result<()> {
     let info = patrol.policy_info()?;
     let tenants = patrol.tenants()?.len();
     let record = StartedRecord {
         address,
+        more,
         data: patrol.data(),
         policy: PolicyRecord {
             name: &info.description.name,
@@ -140,8 +207,16 @@ fn announce(session: &mut Session, patrol: &Patrol, address: SocketAddr) -> anyh
 
 fn summary(record: &StartedRecord<'_>, info: &PolicyInfo) -> String {
     let about = &info.description;
-    fields([
-        ("listening on", format!("http://{}", record.address)),
+    let more = [
+        ("grpc", record.more.grpc),
+        ("spop", record.more.spop),
+        ("fastcgi", record.more.fastcgi),
+    ];
+    let more = more
+        .into_iter()
+        .filter_map(|(what, address)| Some((what, address?.to_string())));
+    let http = [("listening on", format!("http://{}", record.address))];
+    let rest = [
         ("data", plain(&record.data.display().to_string())),
         (
             "policy",
@@ -153,7 +228,8 @@ fn summary(record: &StartedRecord<'_>, info: &PolicyInfo) -> String {
             ),
         ),
         ("sha-256", record.policy.digest.clone()),
-    ])
+    ];
+    fields(http.into_iter().chain(more).chain(rest))
 }
 
 /// The commands that lead from nothing to a verified token, to be copied as they are.

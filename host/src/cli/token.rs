@@ -125,7 +125,8 @@ pub(super) fn run(session: &mut Session, command: TokenCommand) -> anyhow::Resul
         TokenCommand::Create(args) => {
             let patrol = session.open()?;
             let owner = patrol.user(args.owner.get())?;
-            let audience = args.audience.as_deref().unwrap_or(&patrol.config().http.audience);
+            let config = patrol.config();
+            let audience = args.audience.as_deref().unwrap_or(&config.http.audience);
             let expires = args.expires.from(patrol.now());
             let token = patrol.issue(&caller(), owner.id, &args.name, expires, audience)?;
             print_secret(session, &patrol, token, "Created")?;

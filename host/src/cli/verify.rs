@@ -2,7 +2,7 @@
 
 use clap::Args;
 use patrol_policy::token::SESSION_PREFIX;
-use patrol_policy::types::{End, Id, Refusal};
+use patrol_policy::types::{Id, Refusal};
 use serde::Serialize;
 
 use super::failure::Exit;
@@ -31,9 +31,8 @@ pub(super) struct VerifyArgs {
 #[serde(tag = "verdict", rename_all = "camelCase", rename_all_fields = "camelCase")]
 enum Verdict<'a> {
     Accepted {
-        #[serde(serialize_with = "uuid")]
-        token_id: Id,
-        token_name: &'a str,
+        token_id: Option<String>,
+        token_name: Option<&'a str>,
         owner: &'a str,
         #[serde(serialize_with = "uuid")]
         owner_id: Id,
@@ -52,9 +51,10 @@ enum Verdict<'a> {
 
 pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Exit> {
     let patrol = session.open()?;
+    let config = patrol.config();
     let line = input::secret_line("token", "patrol verify")?;
     let presented = line.expose().trim_ascii();
-    let audience = args.audience.as_deref().unwrap_or(&patrol.config().http.audience);
+    let audience = args.audience.as_deref().unwrap_or(&config.http.audience);
     let origin = Origin::default();
     let verdict = if presented.starts_with(SESSION_PREFIX.as_bytes()) {
         patrol.check_session(presented, audience, &origin)
@@ -71,17 +71,20 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
 }
 
 fn accepted(session: &mut Session, identity: &Identity, now: u64) -> anyhow::Result<Exit> {
-    let row = identity.token();
-    let token = &row.state.token;
-    let ends: End = identity.ends;
+    let token = identity.token();
+    let (token_id, token_name) = (
+        token.map(|row| row.state.token.id.to_string()),
+        token.map(|row| &*row.name),
+    );
+    let (audience, ends) = (identity.audience(), identity.ends);
     let verdict = Verdict::Accepted {
-        token_id: token.id,
-        token_name: &row.name,
-        owner: &row.owner_name,
-        owner_id: token.owner,
-        tenant: &row.tenant_name,
-        roles: &row.owner_roles,
-        audience: &row.audience,
+        token_id: token_id.clone(),
+        token_name,
+        owner: identity.user_name(),
+        owner_id: identity.user_id(),
+        tenant: identity.tenant_name(),
+        roles: identity.roles(),
+        audience,
         session: identity.session.map(|id| id.to_string()),
         ends: ends.into(),
     };
@@ -91,11 +94,11 @@ fn accepted(session: &mut Session, identity: &Identity, now: u64) -> anyhow::Res
             None => "token".to_owned(),
         };
         let details = fields([
-            ("owner", full_name(&row.tenant_name, &row.owner_name)),
-            ("roles", roles(&row.owner_roles)),
-            ("token", plain(&row.name)),
-            ("token id", token.id.to_string()),
-            ("audience", plain(&row.audience)),
+            ("owner", full_name(identity.tenant_name(), identity.user_name())),
+            ("roles", roles(identity.roles())),
+            ("token", token_name.map(plain).unwrap_or_default()),
+            ("token id", token_id.unwrap_or_default()),
+            ("audience", plain(audience)),
             ("ends", print::end(ends, now)),
         ]);
         format!("accepted: {what}\n{details}")

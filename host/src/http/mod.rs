@@ -7,7 +7,6 @@
 mod answer;
 mod api;
 mod check;
-mod credential;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -25,9 +24,9 @@ use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::config::HttpConfig;
+use crate::config::Config;
+use crate::gate::Gate;
 use crate::service::{Error, Patrol};
-use credential::Forms;
 
 /// Request bodies are small: a sign-in holds one token.
 const BODY_BYTES: usize = 8 * 1024;
@@ -42,21 +41,15 @@ const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// What every handler needs.
 #[derive(Clone)]
-struct App(Arc<Shared>);
-
-struct Shared {
-    patrol: Arc<Patrol>,
-    forms: Forms,
-    challenges: answer::Challenges,
-}
+struct App(Arc<Gate>);
 
 impl App {
-    fn config(&self) -> &HttpConfig {
-        &self.0.patrol.config().http
+    fn gate(&self) -> &Gate {
+        &self.0
     }
 
-    fn audience(&self) -> &str {
-        &self.config().audience
+    fn config(&self) -> Arc<Config> {
+        self.0.patrol().config()
     }
 
     /// Runs what writes to the store where it may wait.
@@ -64,7 +57,7 @@ impl App {
         &self,
         work: impl FnOnce(&Patrol) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let patrol = Arc::clone(&self.0.patrol);
+        let patrol = Arc::clone(self.0.patrol());
         tokio::task::spawn_blocking(move || work(&patrol))
             .await
             .unwrap_or_else(|error| {
@@ -77,15 +70,8 @@ impl App {
 }
 
 /// All that the listener answers.
-pub fn router(patrol: Arc<Patrol>) -> Router {
-    let config = &patrol.config().http;
-    let forms = Forms::new(config);
-    let challenges = answer::Challenges::new(config);
-    let app = App(Arc::new(Shared {
-        forms,
-        challenges,
-        patrol,
-    }));
+pub fn router(gate: Arc<Gate>) -> Router {
+    let app = App(gate);
     Router::new()
         .route("/check/nginx", any(check::nginx))
         .route(

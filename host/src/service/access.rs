@@ -36,9 +36,55 @@ enum Names {
 }
 
 impl Identity {
-    /// The token, its owner with their roles at this moment, and the tenant.
+    /// The token that was presented, or that opened the session; none where no token is behind it.
     #[must_use]
-    pub fn token(&self) -> &TokenRow {
+    pub fn token(&self) -> Option<&TokenRow> {
+        Some(self.row())
+    }
+
+    /// The user, by the identifier that never changes (R10).
+    #[must_use]
+    pub fn user_id(&self) -> Id {
+        self.row().state.token.owner
+    }
+
+    /// The user's name.
+    #[must_use]
+    pub fn user_name(&self) -> &str {
+        &self.row().owner_name
+    }
+
+    /// The user's e-mail address.
+    #[must_use]
+    pub fn user_email(&self) -> Option<&str> {
+        self.row().owner_email.as_deref()
+    }
+
+    /// The user's tenant.
+    #[must_use]
+    pub fn tenant_id(&self) -> Id {
+        self.row().state.token.tenant
+    }
+
+    /// The tenant's name.
+    #[must_use]
+    pub fn tenant_name(&self) -> &str {
+        &self.row().tenant_name
+    }
+
+    /// The user's roles at this moment, sorted (R4).
+    #[must_use]
+    pub fn roles(&self) -> &[String] {
+        &self.row().owner_roles
+    }
+
+    /// The audience at which it was accepted (R12).
+    #[must_use]
+    pub fn audience(&self) -> &str {
+        &self.row().audience
+    }
+
+    fn row(&self) -> &TokenRow {
         match &self.names {
             Names::Token(row) => row,
             Names::Session(row) => &row.token,
@@ -97,7 +143,7 @@ impl Patrol {
             // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
             // that counts: what is on disk must not go on saying otherwise.
             let durable = now < created
-                || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters.idle_after;
+                || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters().idle_after;
             let address = origin.address.map(|address| address.to_string());
             self.store
                 .record_use(state.token.id, now, address.as_deref(), durable)?;
@@ -184,7 +230,7 @@ impl Patrol {
         if call.used {
             let session = &row.state.session;
             let unused = call.now.saturating_sub(session.last_used);
-            let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters.session_idle;
+            let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters().session_idle;
             self.store.record_session_use(session.id, call.now, durable)?;
         }
         Ok(Identity {

@@ -28,6 +28,7 @@ use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, PoisonError, RwLock};
 
+use arc_swap::ArcSwap;
 use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, Timestamp};
 
 use crate::config::{Config, check_audience};
@@ -91,14 +92,28 @@ impl Settings {
 /// on the same directory at the same time.
 pub struct Patrol {
     data: PathBuf,
-    config: Config,
-    parameters: Parameters,
+    configured: ArcSwap<Configured>,
     policy: Policy<Call>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
     journal: Journal,
     stalled: AtomicBool,
+}
+
+/// The configuration, and what the policy is told of it.
+struct Configured {
+    config: Arc<Config>,
+    parameters: Parameters,
+}
+
+impl From<Config> for Configured {
+    fn from(config: Config) -> Self {
+        Self {
+            parameters: config.policy.parameters(),
+            config: Arc::new(config),
+        }
+    }
 }
 
 /// What there is to know about the active policy.
@@ -142,8 +157,7 @@ impl Patrol {
         settings.clock.observe(store.read()?.clock_mark()?);
         Ok(Self {
             data: settings.data,
-            parameters: policy_config.parameters(),
-            config: settings.config,
+            configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policy,
             store: Arc::new(store),
             clock: settings.clock,
@@ -159,10 +173,20 @@ impl Patrol {
         &self.data
     }
 
-    /// The configuration.
+    /// The configuration in force.
     #[must_use]
-    pub const fn config(&self) -> &Config {
-        &self.config
+    pub fn config(&self) -> Arc<Config> {
+        Arc::clone(&self.configured.load().config)
+    }
+
+    /// Puts another configuration in force, for all calls that begin from now on. How the policy component is run
+    /// (`isolation`, `warm_max_calls`, `deadline`) stays as it was when the data directory was opened.
+    pub fn reconfigure(&self, config: Config) {
+        self.configured.store(Arc::new(Configured::from(config)));
+    }
+
+    fn parameters(&self) -> Parameters {
+        self.configured.load().parameters
     }
 
     /// Now, by the clock that the policy sees.
@@ -228,7 +252,7 @@ impl Patrol {
     }
 
     fn call(&self, operation: Operation) -> Call {
-        Call::new(&self.store, self.now(), self.parameters, operation, None)
+        Call::new(&self.store, self.now(), self.parameters(), operation, None)
     }
 
     /// Asks the policy something that changes nothing.
@@ -250,7 +274,7 @@ impl Patrol {
         let call = Call::new(
             &self.store,
             self.now(),
-            self.parameters,
+            self.parameters(),
             operation,
             Some(transaction),
         );

@@ -182,10 +182,10 @@ impl Patrol {
     }
 
     /// What counts as live now, by the configured idle period.
-    pub(super) const fn live_rule(&self, now: Timestamp) -> LiveRule {
+    pub(super) fn live_rule(&self, now: Timestamp) -> LiveRule {
         LiveRule {
             now,
-            idle_since: now.saturating_sub(self.parameters.idle_after),
+            idle_since: now.saturating_sub(self.parameters().idle_after),
         }
     }
 

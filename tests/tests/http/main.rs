@@ -17,6 +17,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::sync::Arc;
 use std::thread::JoinHandle;
 
+use patrol::gate::{Gate, Meters};
 use patrol::http::{router, serve};
 use patrol::service::{NewToken, Patrol};
 use patrol_tests::wire::{Answer, check, send};
@@ -34,7 +35,8 @@ impl Listener {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, told) = oneshot::channel();
-        let router = router(Arc::clone(patrol));
+        let gate = Gate::new(Arc::clone(patrol), Meters::default()).unwrap();
+        let router = router(Arc::new(gate));
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)

@@ -14,7 +14,7 @@ fn r1_a_token_has_the_name_and_the_expiration_date_that_were_chosen() {
     assert_eq!(token.row.name, "nightly backup");
     assert_eq!(token.row.state.token.created, START);
     assert_eq!(token.row.state.token.expires, START + 30 * DAY);
-    assert_eq!(it.verify(&token).unwrap().token().name, "nightly backup");
+    assert_eq!(it.verify(&token).unwrap().token().unwrap().name, "nightly backup");
 
     let event = it.last_event(EVENT);
     assert_eq!(event["eventOutcome"], "success");

@@ -9,16 +9,16 @@ fn r4_a_demoted_owner_is_demoted_with_the_next_use_of_pat_and_session() {
     let other = it.another();
     let token = it.issue(it.alice, "one");
     let session = it.sign_in(&token);
-    assert_eq!(it.verify(&token).unwrap().token().owner_roles, ["admin"]);
-    assert_eq!(it.check(&session).unwrap().token().owner_roles, ["admin"]);
-    assert_eq!(verify(&other, &token).unwrap().token().owner_roles, ["admin"]);
+    assert_eq!(it.verify(&token).unwrap().roles(), ["admin"]);
+    assert_eq!(it.check(&session).unwrap().roles(), ["admin"]);
+    assert_eq!(verify(&other, &token).unwrap().roles(), ["admin"]);
 
     for roles in [vec![], vec!["auditor".to_owned(), "viewer".to_owned()]] {
         it.patrol.set_roles(&operator(), &user(it.alice), &roles).unwrap();
-        assert_eq!(it.verify(&token).unwrap().token().owner_roles, roles);
-        assert_eq!(it.check(&session).unwrap().token().owner_roles, roles);
+        assert_eq!(it.verify(&token).unwrap().roles(), roles);
+        assert_eq!(it.check(&session).unwrap().roles(), roles);
         // Another process has no roles of its own to remember either.
-        assert_eq!(verify(&other, &token).unwrap().token().owner_roles, roles);
+        assert_eq!(verify(&other, &token).unwrap().roles(), roles);
     }
     it.assert_event("set_user_roles", "success", None);
 }

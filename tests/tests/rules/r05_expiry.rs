@@ -184,7 +184,7 @@ fn r5_a_use_that_waits_to_be_written_is_honoured_by_another_process_near_the_bou
     it.verify(&token).unwrap();
 
     it.clock.set(START + IDLE);
-    assert_eq!(verify(&other, &token).unwrap().token().name, "one");
+    assert_eq!(verify(&other, &token).unwrap().token().unwrap().name, "one");
     // And back: the first knows of a use of the second that decides.
     it.clock.set(START + IDLE - 30_000 + IDLE - MINUTE);
     verify(&other, &token).unwrap();

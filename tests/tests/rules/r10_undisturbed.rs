@@ -11,9 +11,9 @@ fn r10_neither_password_nor_name_nor_address_disturbs_a_pat_or_its_session() {
     let session = it.sign_in(&token);
     let undisturbed = |name: &str| {
         let identity = it.verify(&token).unwrap();
-        assert_eq!(identity.token().state.token.owner, it.alice);
-        assert_eq!(identity.token().owner_name, name);
-        assert_eq!(it.check(&session).unwrap().token().owner_name, name);
+        assert_eq!(identity.user_id(), it.alice);
+        assert_eq!(identity.user_name(), name);
+        assert_eq!(it.check(&session).unwrap().user_name(), name);
         assert_eq!(it.patrol.list_tokens(&operator(), it.alice).unwrap().len(), 1);
     };
     undisturbed("alice");
@@ -31,7 +31,7 @@ fn r10_neither_password_nor_name_nor_address_disturbs_a_pat_or_its_session() {
     for email in [Some("new@example.com"), None] {
         it.patrol.set_email(&operator(), &user(it.alice), email).unwrap();
         undisturbed("alicia");
-        assert_eq!(it.verify(&token).unwrap().token().owner_email.as_deref(), email);
+        assert_eq!(it.verify(&token).unwrap().user_email(), email);
     }
     for event in ["set_user_password", "rename_user", "set_user_email"] {
         it.assert_event(event, "success", None);
@@ -47,8 +47,8 @@ fn r10_the_old_name_may_be_another_persons_whose_pats_are_their_own() {
     rename(it.alice, "alicia").unwrap();
     rename(it.bob, "alice").unwrap();
     let of_bob = it.issue(it.bob, "one");
-    assert_eq!(it.verify(&token).unwrap().token().state.token.owner, it.alice);
-    assert_eq!(it.verify(&of_bob).unwrap().token().state.token.owner, it.bob);
+    assert_eq!(it.verify(&token).unwrap().user_id(), it.alice);
+    assert_eq!(it.verify(&of_bob).unwrap().user_id(), it.bob);
     let found = it.patrol.user(&"acme/alice".parse::<UserRef>().unwrap()).unwrap();
     assert_eq!(found.id, it.bob);
 }

@@ -1,8 +1,10 @@
 //! Finding the one credential of a request.
 
-use axum::http::{HeaderMap, HeaderName, HeaderValue, header};
+use std::sync::Arc;
+
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use patrol_policy::Secret;
 use patrol_policy::token::SESSION_PREFIX;
 use zeroize::Zeroizing;
@@ -10,7 +12,7 @@ use zeroize::Zeroizing;
 use crate::config::HttpConfig;
 
 /// The header that carries a session.
-pub(super) const SESSION_HEADER: HeaderName = HeaderName::from_static("x-tableau-session-token");
+pub const SESSION_HEADER: HeaderName = HeaderName::from_static("x-tableau-session-token");
 
 /// What a request presents.
 pub(super) enum Credential {
@@ -46,6 +48,14 @@ impl Forms {
         Self {
             headers: headers.collect(),
         }
+    }
+
+    /// The request headers that may hold a credential.
+    pub(super) fn headers(&self) -> Arc<[HeaderName]> {
+        [header::AUTHORIZATION, SESSION_HEADER]
+            .into_iter()
+            .chain(self.headers.iter().cloned())
+            .collect()
     }
 
     /// The one credential of a request.

@@ -1,0 +1,6 @@
+//! Doors for gateways that do not ask by HTTP. Each translates its protocol to [`Gate::check`](crate::gate::Gate) and
+//! back, and decides nothing itself.
+
+pub mod fastcgi;
+pub mod grpc;
+pub mod spop;

@@ -1,0 +1,334 @@
+//! The one question that all doors ask: may this request reach the protected service, and as whom?
+//!
+//! A door (nginx, Caddy, Traefik, Envoy, HAProxy, Apache, the tower layer) reads the request in its gateway's way,
+//! puts it into a [`Request`], and translates the answer back: an [`Admission`] with headers for the service, or a
+//! [`Denial`] with a status for the client. Everything between is here, once: which [route](crate::config::RouteConfig)
+//! applies, where its credential is, the verdict of the [`service`](crate::service), the roles that the route asks for,
+//! and how often failures are answered.
+//!
+//! It fails closed: whatever is not a well-formed yes is a [`Denial`].
+
+mod credential;
+mod identity;
+mod limit;
+mod meters;
+mod routes;
+
+use std::borrow::Cow;
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::{Duration, Instant};
+
+use arc_swap::ArcSwap;
+use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use patrol_policy::types::Id;
+
+use crate::config::{Config, ConfigError};
+use crate::service::{Error, Identity, Origin, Patrol};
+use credential::{Credential, NoCredential};
+use limit::Limits;
+pub use meters::{Kind, Meters};
+use routes::{Route, Rules};
+
+pub use credential::SESSION_HEADER;
+pub use identity::IDENTITY_HEADERS;
+
+/// Who asks: a label of the metrics and the log.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+pub enum Door {
+    /// nginx's `auth_request`.
+    Nginx,
+    /// Forward authentication, as Caddy and Traefik have it.
+    Forward,
+    /// Envoy's `ext_authz` over HTTP.
+    EnvoyHttp,
+    /// Envoy's `ext_authz` over gRPC.
+    EnvoyGrpc,
+    /// HAProxy's SPOE.
+    Spop,
+    /// A FastCGI authorizer, as Apache has it.
+    FastCgi,
+    /// The tower layer, in process.
+    Layer,
+    /// OAuth 2.0 token introspection (RFC 7662).
+    Introspection,
+    /// The REST API that scripts call.
+    Api,
+}
+
+impl Door {
+    /// All of them.
+    pub const ALL: [Self; 9] = [
+        Self::Nginx,
+        Self::Forward,
+        Self::EnvoyHttp,
+        Self::EnvoyGrpc,
+        Self::Spop,
+        Self::FastCgi,
+        Self::Layer,
+        Self::Introspection,
+        Self::Api,
+    ];
+
+    /// Its name.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Nginx => "nginx",
+            Self::Forward => "forward",
+            Self::EnvoyHttp => "envoy-http",
+            Self::EnvoyGrpc => "envoy-grpc",
+            Self::Spop => "spop",
+            Self::FastCgi => "fastcgi",
+            Self::Layer => "layer",
+            Self::Introspection => "introspection",
+            Self::Api => "api",
+        }
+    }
+}
+
+/// A request to the protected service, as a door was told of it by its gateway, and by nobody else.
+#[derive(Clone, Copy, Debug)]
+pub struct Request<'a> {
+    /// Which door asks.
+    pub door: Door,
+    /// The method.
+    pub method: &'a str,
+    /// The request target: path and query as the client sent them, in origin form.
+    pub uri: &'a str,
+    /// The client's headers, among them its credential.
+    pub headers: &'a HeaderMap,
+    /// The client's address, if the gateway vouches for one.
+    pub address: Option<IpAddr>,
+}
+
+/// Yes: the request may go on.
+#[derive(Debug)]
+pub struct Admission {
+    identity: Option<Identity>,
+    /// Every identity header, empty where there is nothing to say, so that no copy sent by the client survives in a
+    /// gateway that only replaces what it gets.
+    pub headers: HeaderMap,
+    /// The request headers that may hold a credential. The gateway removes them before the service.
+    pub credential_headers: Arc<[HeaderName]>,
+}
+
+impl Admission {
+    /// Who comes in; nobody known where the route lets anyone in.
+    #[must_use]
+    pub const fn identity(&self) -> Option<&Identity> {
+        self.identity.as_ref()
+    }
+}
+
+/// No. Why, is for the audit trail: to whoever presented it, unknown, expired, revoked and malformed look alike.
+#[derive(Clone, Debug)]
+pub struct Denial {
+    /// The status for the client: 400, 401, 403, 429 or 503.
+    pub status: StatusCode,
+    /// The error code for the client.
+    pub code: &'static str,
+    /// The message for the client.
+    pub message: Cow<'static, str>,
+    /// `WWW-Authenticate`, with a 401 whose route has a challenge.
+    pub challenge: Option<HeaderValue>,
+    /// `Retry-After`, in seconds, with 429 and 503.
+    pub retry_after: Option<u64>,
+}
+
+impl Denial {
+    const fn new(status: StatusCode, code: &'static str, message: &'static str) -> Self {
+        Self {
+            status,
+            code,
+            message: Cow::Borrowed(message),
+            challenge: None,
+            retry_after: None,
+        }
+    }
+
+    /// The request cannot be understood, or could be in two ways.
+    #[must_use]
+    pub const fn bad_request(code: &'static str, message: &'static str) -> Self {
+        Self::new(StatusCode::BAD_REQUEST, code, message)
+    }
+
+    /// There is no verdict, by no fault of the client's: never a yes (fail closed).
+    #[must_use]
+    pub const fn undecided() -> Self {
+        let mut denial = Self::new(
+            StatusCode::SERVICE_UNAVAILABLE,
+            "E_503_SERVICE_UNAVAILABLE",
+            "no decision can be made at the moment",
+        );
+        denial.retry_after = Some(1);
+        denial
+    }
+
+    /// Whoever it is, is known, and may not do this.
+    #[must_use]
+    pub const fn forbidden() -> Self {
+        Self::new(StatusCode::FORBIDDEN, "E_403_FORBIDDEN", "this is not allowed")
+    }
+
+    /// Too many failures: later.
+    #[must_use]
+    pub fn too_many(wait: Duration) -> Self {
+        let mut denial = Self::new(
+            StatusCode::TOO_MANY_REQUESTS,
+            "E_429_TOO_MANY_REQUESTS",
+            "too many failed attempts: try again later",
+        );
+        denial.retry_after = Some(
+            wait.as_secs()
+                .saturating_add(u64::from(wait.subsec_nanos() > 0))
+                .max(1),
+        );
+        denial
+    }
+
+    fn unauthorized(challenge: Option<&HeaderValue>, message: &'static str) -> Self {
+        let mut denial = Self::new(StatusCode::UNAUTHORIZED, "E_401_UNAUTHORIZED", message);
+        denial.challenge = challenge.cloned();
+        denial
+    }
+}
+
+/// Decides about requests; shared by all doors.
+pub struct Gate {
+    patrol: Arc<Patrol>,
+    rules: ArcSwap<Rules>,
+    limits: ArcSwap<Limits>,
+    meters: Meters,
+}
+
+impl Gate {
+    /// A gate with the routes and limits of Patrol's configuration.
+    ///
+    /// # Errors
+    /// [`ConfigError`] says which route makes no sense.
+    pub fn new(patrol: Arc<Patrol>, meters: Meters) -> Result<Self, ConfigError> {
+        let config = patrol.config();
+        Ok(Self {
+            rules: ArcSwap::from_pointee(Rules::new(&config)?),
+            limits: ArcSwap::from_pointee(Limits::new(&config.limits)),
+            patrol,
+            meters,
+        })
+    }
+
+    /// Puts another configuration in force, here and in Patrol, for all requests that come from now on; a wrong one
+    /// changes nothing.
+    ///
+    /// # Errors
+    /// As [`Gate::new`].
+    pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
+        let rules = Rules::new(&config)?;
+        self.rules.store(Arc::new(rules));
+        self.limits.store(Arc::new(Limits::new(&config.limits)));
+        self.patrol.reconfigure(config);
+        Ok(())
+    }
+
+    /// Patrol itself.
+    #[must_use]
+    pub const fn patrol(&self) -> &Arc<Patrol> {
+        &self.patrol
+    }
+
+    /// What is counted.
+    #[must_use]
+    pub const fn meters(&self) -> &Meters {
+        &self.meters
+    }
+
+    /// Decides about a request. Takes microseconds and no lock for long: to be called on the thread that read it.
+    ///
+    /// # Errors
+    /// [`Denial`], where the request may not go on.
+    pub fn check(&self, request: &Request<'_>) -> Result<Admission, Denial> {
+        let begun = Instant::now();
+        let verdict = self.decide(request);
+        let kind = match &verdict {
+            Ok(admission) if admission.identity.is_some() => Kind::Allowed,
+            Ok(_) => Kind::Anonymous,
+            Err(denial) => Kind::from(denial),
+        };
+        self.meters.verdict(request.door, kind, begun.elapsed());
+        verdict
+    }
+
+    fn decide(&self, request: &Request<'_>) -> Result<Admission, Denial> {
+        let rules = self.rules.load();
+        let route = rules.find(request.method, request.uri)?;
+        let credential = match route.forms.read(request.headers) {
+            Ok(credential) => credential,
+            Err(NoCredential::Missing) if route.anonymous => {
+                return Ok(rules.admit(route, None, self.patrol.now()));
+            }
+            Err(NoCredential::Missing) => return Err(route.missing()),
+            Err(NoCredential::Ambiguous) => {
+                let message = "exactly one credential must be presented";
+                return Err(Denial::bad_request("E_400_CREDENTIALS", message));
+            }
+        };
+        let identity = self.verify(&credential, route, &origin(request))?;
+        if !route.permits(identity.roles()) {
+            return Err(Denial::forbidden());
+        }
+        Ok(rules.admit(route, Some(identity), self.patrol.now()))
+    }
+
+    fn verify(&self, credential: &Credential, route: &Route, origin: &Origin) -> Result<Identity, Denial> {
+        let verdict = match credential {
+            Credential::Pat(secret) => self.patrol.authenticate(secret.expose(), &route.audience, origin),
+            Credential::Session(secret) => {
+                self.patrol
+                    .check_session(secret.expose(), &route.audience, origin)
+            }
+        };
+        verdict.map_err(|error| match self.failed(&error, origin.address) {
+            Some(wait) => Denial::too_many(wait),
+            None if matches!(error, Error::Refused(_) | Error::WrongPassword) => route.invalid(),
+            None => Denial::undecided(),
+        })
+    }
+
+    /// Counts a failed attempt; how long to wait, where there were too many. What is no refusal is not the client's
+    /// failure. A good credential is never put off, so nobody can lock anybody out by failing in their name.
+    pub fn failed(&self, error: &Error, address: Option<IpAddr>) -> Option<Duration> {
+        let token: Option<Id> = match error {
+            Error::Refused(refusal) => refusal.token,
+            Error::WrongPassword => None,
+            _ => return None,
+        };
+        self.limits.load().failed(address, token)
+    }
+}
+
+/// For the audit trail. The query is left out, since it may hold anything, secrets included.
+fn origin(request: &Request<'_>) -> Origin {
+    Origin::of(request.address, request.headers, request.uri)
+}
+
+impl Origin {
+    /// Where a request came from, by its headers and target; the query is left out, since it may hold anything,
+    /// secrets included.
+    #[must_use]
+    pub fn of(address: Option<IpAddr>, headers: &HeaderMap, uri: &str) -> Self {
+        let path = uri.split(['?', '#']).next().unwrap_or_default();
+        Self {
+            address,
+            user_agent: headers
+                .get(http::header::USER_AGENT)
+                .and_then(|agent| agent.to_str().ok())
+                .map(|agent| cut(agent, 256)),
+            url: Some(cut(path, 1_024)),
+        }
+    }
+}
+
+fn cut(text: &str, bytes: usize) -> String {
+    let end = text.floor_char_boundary(bytes);
+    text.get(..end).unwrap_or_default().to_owned()
+}
