@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use patrol_policy::types::{DAY, Duration, Timestamp};
 
-use super::{audit, doctor, policy, serve, tenant, token, user, verify};
+use super::{audit, doctor, policy, serve, site, tenant, token, user, verify};
 use crate::time::{ParseError, parse_duration, parse_expiration, parse_instant};
 
 const EXIT_CODES: &str = "\
@@ -91,6 +91,9 @@ pub(super) enum Command {
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Manage the sites of a tenant
+    #[command(subcommand)]
+    Site(site::SiteCommand),
     /// Manage users, whose access tokens have
     #[command(subcommand)]
     User(user::UserCommand),
@@ -111,6 +114,9 @@ pub(super) enum Command {
     Policy(policy::PolicyCommand),
     /// Check the data directory, the policy and the clock, and say what to do
     Doctor(doctor::DoctorArgs),
+    /// Print the OpenAPI document of the REST API
+    #[command(after_help = "Example:\n  patrol openapi > patrol.json")]
+    Openapi,
     /// Print shell completions
     #[command(
         after_help = "Example:\n  patrol completions bash > ~/.local/share/bash-completion/completions/patrol"

@@ -14,6 +14,7 @@ mod policy;
 mod print;
 mod records;
 mod serve;
+mod site;
 mod tenant;
 mod token;
 mod user;
@@ -66,7 +67,7 @@ fn refuse_secrets() -> Option<Exit> {
 
 /// Whether a text holds a token, or most of one.
 fn holds_secret(text: &str) -> bool {
-    [Kind::Pat, Kind::Session].iter().any(|kind| {
+    [Kind::Pat, Kind::Session, Kind::Account].iter().any(|kind| {
         text.split(kind.prefix()).skip(1).any(|rest| {
             let digits = rest.chars().take_while(char::is_ascii_alphanumeric);
             digits.count() > 22
@@ -105,6 +106,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let exit = match cli.command {
         Command::Serve(args) => serve::run(&mut session, &args),
         Command::Tenant(command) => tenant::run(&mut session, command),
+        Command::Site(command) => site::run(&mut session, command),
         Command::User(command) => user::run(&mut session, command),
         Command::Token(command) => token::run(&mut session, command),
         Command::Verify(args) => verify::run(&mut session, &args),
@@ -112,6 +114,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Audit(command) => audit::run(&mut session, command),
         Command::Policy(command) => policy::run(&mut session, command),
         Command::Doctor(args) => doctor::run(&mut session, &args),
+        Command::Openapi => {
+            session
+                .out
+                .bytes(format!("{}\n", crate::http::openapi()).as_bytes())?;
+            Ok(Exit::Done)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "patrol", &mut script);

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use patrol_policy::Secret;
-use patrol_policy::token::SESSION_PREFIX;
+use patrol_policy::token::{ACCOUNT_PREFIX, SESSION_PREFIX};
 use zeroize::Zeroizing;
 
 use crate::config::HttpConfig;
@@ -113,7 +113,11 @@ fn authorization(value: &HeaderValue) -> Result<Option<Credential>, NoCredential
 }
 
 fn pat_or_session(text: Secret) -> Credential {
-    if text.expose().starts_with(SESSION_PREFIX.as_bytes()) {
+    let session = [SESSION_PREFIX, ACCOUNT_PREFIX];
+    if session
+        .iter()
+        .any(|prefix| text.expose().starts_with(prefix.as_bytes()))
+    {
         Credential::Session(text)
     } else {
         Credential::Pat(text)

@@ -294,6 +294,12 @@ impl Gate {
         })
     }
 
+    /// How long to wait before a password is tried from this address, where there were too many failures; to be asked
+    /// before the slow hash.
+    pub fn password_attempt(&self, _address: Option<IpAddr>, _tenant: &str, _user: &str) -> Option<Duration> {
+        None
+    }
+
     /// Counts a failed attempt; how long to wait, where there were too many. What is no refusal is not the client's
     /// failure. A good credential is never put off, so nobody can lock anybody out by failing in their name.
     pub fn failed(&self, error: &Error, address: Option<IpAddr>) -> Option<Duration> {

@@ -8,15 +8,17 @@ mod answer;
 mod api;
 mod check;
 
+pub use api::openapi;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get};
 use hyper::server::conn::http1;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
@@ -28,8 +30,6 @@ use crate::config::Config;
 use crate::gate::Gate;
 use crate::service::{Error, Patrol};
 
-/// Request bodies are small: a sign-in holds one token.
-const BODY_BYTES: usize = 8 * 1024;
 /// Headers larger than this are refused with 431.
 const HEADER_BYTES: usize = 32 * 1024;
 /// Connections at the same time; more wait to be accepted.
@@ -74,15 +74,12 @@ pub fn router(gate: Arc<Gate>) -> Router {
     let app = App(gate);
     Router::new()
         .route("/check/nginx", any(check::nginx))
-        .route(
-            "/api/v1/pat/login",
-            post(api::login).layer(DefaultBodyLimit::max(BODY_BYTES)),
-        )
-        .route("/api/v2/sessions", delete(api::logout))
-        .route("/api/{*call}", any(api::unknown_call))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(api::router(app))
+        .method_not_allowed_fallback(api::method_not_allowed)
+        .fallback(api::not_found)
 }
 
 /// 200 while store and policy answer: a gateway may send requests here.

@@ -4,11 +4,12 @@ use patrol_policy::Secret;
 use patrol_policy::types::Id;
 use unicode_normalization::UnicodeNormalization;
 
-use super::access::hash_password;
+use super::accounts::hash_password;
 use super::events::AuditEvent;
+use super::sites::DEFAULT_SITE;
 use super::tokens::check_method;
 use super::{Caller, Error, Patrol};
-use crate::store::{NewTenant, NewUser, Read, StoreError, TenantRow, Transaction, UserRow};
+use crate::store::{NewSite, NewTenant, NewUser, Read, StoreError, TenantRow, Transaction, UserRow};
 
 /// A user to be made.
 #[derive(Clone, Debug, Default)]
@@ -60,7 +61,7 @@ pub(super) fn normalize(text: &str) -> String {
     text.trim().nfc().collect()
 }
 
-fn checked_name(what: &str, text: &str) -> Result<String, Error> {
+pub(super) fn checked_name(what: &str, text: &str) -> Result<String, Error> {
     let name = normalize(text);
     let length = name.chars().count();
     if !(1..=255).contains(&length) || name.chars().any(char::is_control) || name.contains('/') {
@@ -109,14 +110,14 @@ fn checked_roles(roles: &[String]) -> Result<Vec<String>, Error> {
 }
 
 impl Patrol {
-    fn new_id(&self) -> Result<Id, Error> {
+    pub(super) fn new_id(&self) -> Result<Id, Error> {
         let mut random = [0; 10];
         getrandom::fill(&mut random).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Id::new_v7(self.now(), &random))
     }
 
     /// Runs a change of tenants or users, with its audit event in the same transaction.
-    fn change<T>(
+    pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut dyn Transaction) -> Result<(T, AuditEvent), Error>,
     ) -> Result<T, Error> {
@@ -128,7 +129,7 @@ impl Patrol {
         Ok(value)
     }
 
-    /// Makes a tenant.
+    /// Makes a tenant, with one site.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Invalid`], or an outage.
@@ -141,7 +142,7 @@ impl Patrol {
     ) -> Result<TenantRow, Error> {
         let name = checked_name("tenant", name)?;
         check_method(auth_method)?;
-        let id = self.new_id()?;
+        let (id, site) = (self.new_id()?, self.new_id()?);
         self.change(|transaction| {
             let created = self.now();
             transaction.insert_tenant(&NewTenant {
@@ -149,6 +150,13 @@ impl Patrol {
                 name: &name,
                 auth_method,
                 multi_factor,
+                created,
+            })?;
+            transaction.insert_site(&NewSite {
+                id: site,
+                tenant: id,
+                name: DEFAULT_SITE,
+                content_url: "",
                 created,
             })?;
             let tenant = found(transaction.tenant(id)?, "tenant", &name)?;
@@ -304,7 +312,7 @@ impl Patrol {
         })
     }
 
-    /// Sets a user's password. It disturbs no token (R10).
+    /// Sets a user's password. It disturbs no token (R10), and ends the sessions that the one before opened.
     ///
     /// # Errors
     /// As [`Patrol::rename_user`].
@@ -346,14 +354,14 @@ impl Patrol {
     }
 }
 
-fn found<T>(row: Option<T>, what: &'static str, name: &str) -> Result<T, Error> {
+pub(super) fn found<T>(row: Option<T>, what: &'static str, name: &str) -> Result<T, Error> {
     row.ok_or_else(|| Error::NotFound {
         what,
         name: name.to_owned(),
     })
 }
 
-fn tenant_named<R: Read + ?Sized>(read: &R, name: &str) -> Result<TenantRow, Error> {
+pub(super) fn tenant_named<R: Read + ?Sized>(read: &R, name: &str) -> Result<TenantRow, Error> {
     let by_id = match name.parse() {
         Ok(id) => read.tenant(id)?,
         Err(_) => None,

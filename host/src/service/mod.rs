@@ -14,6 +14,8 @@
 //! * if uses cannot be written for [`STALLED`], there are no more verdicts until they can.
 
 mod access;
+mod accounts;
+mod activity;
 mod call;
 mod directory;
 mod error;
@@ -21,6 +23,7 @@ mod events;
 mod floor;
 mod housekeeping;
 mod review;
+mod sites;
 mod tokens;
 
 use std::collections::HashMap;
@@ -40,11 +43,14 @@ use call::{Call, Operation};
 use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
+pub use accounts::AccountSignIn;
+pub use activity::ActivityHours;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use review::{AuditReport, ReviewedToken};
+pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.

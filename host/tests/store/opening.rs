@@ -115,15 +115,15 @@ fn a_newer_schema_is_refused_and_left_alone() {
     let fixture = Fixture::new();
     let dir = fixture.dir;
     drop(fixture.store);
-    raw(dir.path()).pragma_update(None, "user_version", 2).unwrap();
+    raw(dir.path()).pragma_update(None, "user_version", 3).unwrap();
     let error = refused(dir.path());
-    assert!(matches!(error, OpenError::Newer { found: 2, known: 1 }));
+    assert!(matches!(error, OpenError::Newer { found: 3, known: 2 }));
     assert_eq!(
         error.to_string(),
-        "written by a newer version of patrol (schema 2, this build knows 1): upgrade patrol, or use another \
+        "written by a newer version of patrol (schema 3, this build knows 2): upgrade patrol, or use another \
          --data directory"
     );
-    raw(dir.path()).pragma_update(None, "user_version", 1).unwrap();
+    raw(dir.path()).pragma_update(None, "user_version", 2).unwrap();
     assert!(
         open(dir.path())
             .read()
@@ -144,7 +144,7 @@ fn an_empty_file_is_brought_from_version_0_to_the_present_one() {
     let version: i64 = raw(dir.path())
         .pragma_query_value(None, "user_version", |row| row.get(0))
         .unwrap();
-    assert_eq!(version, 1);
+    assert_eq!(version, 2);
     assert_eq!(store.check().unwrap(), Vec::<String>::new());
 }
 

@@ -29,7 +29,7 @@ pub struct OpenOptions {
     pub busy_limit: Duration,
     /// How many reading connections stay open. More are opened, for a while, when they are needed.
     pub readers: usize,
-    /// How many tokens, and how many sessions, are kept in memory.
+    /// How many tokens, and how many sessions of either kind, are kept in memory.
     pub cached: usize,
 }
 
@@ -163,6 +163,7 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<SqliteStor
         watch,
         tokens: Rows::new(options.cached),
         sessions: Rows::new(options.cached),
+        accounts: Rows::new(options.cached),
     };
     let readers = Arc::new(Readers::new(Arc::clone(&opener), options.readers));
     let writer = Arc::new(Writer::new(opener, connection));
