@@ -12,11 +12,13 @@ mod credential;
 mod identity;
 mod limit;
 mod meters;
+mod request_id;
 mod routes;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
@@ -27,14 +29,16 @@ use crate::config::{Config, ConfigError};
 use crate::service::{Error, Identity, Origin, Patrol};
 use credential::{Credential, NoCredential};
 use limit::Limits;
-pub use meters::{Kind, Meters};
+pub use meters::{Connected, Kind, Listener, Meters, NEAR_EXPIRY};
 use routes::{Route, Rules};
 
 pub use credential::SESSION_HEADER;
 pub use identity::IDENTITY_HEADERS;
+pub use request_id::{REQUEST_ID, TRACEPARENT, request_id};
 
 /// Who asks: a label of the metrics and the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Door {
     /// nginx's `auth_request`.
     Nginx,
@@ -69,6 +73,14 @@ impl Door {
         Self::Introspection,
         Self::Api,
     ];
+
+    /// Whether its requests come in by the HTTP listener.
+    const fn answers_over_http(self) -> bool {
+        matches!(
+            self,
+            Self::Nginx | Self::Forward | Self::EnvoyHttp | Self::Introspection | Self::Api
+        )
+    }
 
     /// Its name.
     #[must_use]
@@ -200,6 +212,7 @@ pub struct Gate {
     rules: ArcSwap<Rules>,
     limits: ArcSwap<Limits>,
     meters: Meters,
+    draining: AtomicBool,
 }
 
 impl Gate {
@@ -214,6 +227,7 @@ impl Gate {
             limits: ArcSwap::from_pointee(Limits::new(&config.limits)),
             patrol,
             meters,
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -236,6 +250,18 @@ impl Gate {
         &self.patrol
     }
 
+    /// Says that the program is about to end: whoever asks whether it is ready is told no from now on. Requests are
+    /// decided as before.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the program is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// What is counted.
     #[must_use]
     pub const fn meters(&self) -> &Meters {
@@ -255,7 +281,20 @@ impl Gate {
             Err(denial) => Kind::from(denial),
         };
         self.meters.verdict(request.door, kind, begun.elapsed());
+        self.tell(request, &verdict);
         verdict
+    }
+
+    /// One line for a denial, where the door has no log of its own: the HTTP listener has.
+    fn tell(&self, request: &Request<'_>, verdict: &Result<Admission, Denial>) {
+        let Err(denial) = verdict else { return };
+        if request.door.answers_over_http() {
+            return;
+        }
+        let door = request.door.as_str();
+        let (status, code) = (denial.status.as_u16(), denial.code);
+        let request = request_id(request.headers).map(tracing::field::display);
+        tracing::debug!(target: "patrol::access", request, door, status, code, "denied");
     }
 
     fn decide(&self, request: &Request<'_>) -> Result<Admission, Denial> {
@@ -324,6 +363,7 @@ impl Origin {
                 .and_then(|agent| agent.to_str().ok())
                 .map(|agent| cut(agent, 256)),
             url: Some(cut(path, 1_024)),
+            request: request_id(headers),
         }
     }
 }

@@ -27,9 +27,12 @@ impl Answer {
             .collect()
     }
 
-    /// All headers but the date.
+    /// All headers but those that are never the same.
     pub fn undated(&self) -> String {
-        let lines = self.head.lines().filter(|line| !line.starts_with("Date:"));
+        let lines = self.head.lines().filter(|line| {
+            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            name != "date" && name != "x-request-id"
+        });
         lines.collect::<Vec<_>>().join("\n")
     }
 
