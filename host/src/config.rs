@@ -79,6 +79,12 @@ impl Server {
     pub const fn drain(&self) -> std::time::Duration {
         std::time::Duration::from_millis(self.drain.0)
     }
+
+    /// How long to go on as before at the end.
+    #[must_use]
+    pub const fn drain_notice(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.drain_notice.0)
+    }
 }
 
 /// The policy parameters, and how the component is run.
