@@ -8,6 +8,7 @@
 //!
 //! It fails closed: whatever is not a well-formed yes is a [`Denial`].
 
+mod answer;
 mod credential;
 mod identity;
 mod limit;
@@ -32,6 +33,7 @@ use limit::Limits;
 pub use meters::{Connected, Kind, Listener, Meters, NEAR_EXPIRY};
 use routes::{Route, Rules};
 
+pub(crate) use answer::is_grpc;
 pub use credential::SESSION_HEADER;
 pub use identity::IDENTITY_HEADERS;
 pub use request_id::{REQUEST_ID, TRACEPARENT, request_id};
@@ -116,6 +118,7 @@ pub struct Request<'a> {
 
 /// Yes: the request may go on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Admission {
     identity: Option<Identity>,
     /// Every identity header, empty where there is nothing to say, so that no copy sent by the client survives in a
@@ -135,6 +138,7 @@ impl Admission {
 
 /// No. Why, is for the audit trail: to whoever presented it, unknown, expired, revoked and malformed look alike.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Denial {
     /// The status for the client: 400, 401, 403, 429 or 503.
     pub status: StatusCode,

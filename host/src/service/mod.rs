@@ -123,6 +123,7 @@ impl From<Config> for Configured {
 
 /// What there is to know about the active policy.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PolicyInfo {
     /// What it says of itself.
     pub description: Description,
