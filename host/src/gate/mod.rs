@@ -24,6 +24,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use patrol_policy::token::{PAT_PREFIX, SESSION_PREFIX};
 use patrol_policy::types::Id;
 
 use crate::config::{Config, ConfigError};
@@ -365,11 +366,26 @@ impl Origin {
             user_agent: headers
                 .get(http::header::USER_AGENT)
                 .and_then(|agent| agent.to_str().ok())
-                .map(|agent| cut(agent, 256)),
-            url: Some(cut(path, 1_024)),
+                .map(|agent| without_tokens(cut(agent, 256))),
+            url: Some(without_tokens(cut(path, 1_024))),
             request: request_id(headers),
         }
     }
+}
+
+/// What a client says of itself and of what it wants, without a token that it may have put there: the trail is kept,
+/// and read by others (R1).
+fn without_tokens(mut text: String) -> String {
+    for prefix in [PAT_PREFIX, SESSION_PREFIX] {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| rest.find(prefix)) {
+            from = from.saturating_add(at).saturating_add(prefix.len());
+            let rest = text.get(from..).unwrap_or_default();
+            let digits = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            text.replace_range(from..from.saturating_add(digits), "…");
+        }
+    }
+    text
 }
 
 fn cut(text: &str, bytes: usize) -> String {
