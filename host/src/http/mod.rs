@@ -1,4 +1,5 @@
-//! The HTTP listener: what gateways ask (`/check/…`), what scripts call (`/api/…`), and whether all is well.
+//! The HTTP listener: what gateways ask (`/check/…`, `/oauth2/…`), what scripts call (`/api/…`), and whether all is
+//! well.
 //!
 //! Plain HTTP/1.1 for a gateway on the same machine; TLS is the gateway's work. Verification happens on the worker
 //! that read the request, since it takes microseconds and never waits for a lock for longer than a gateway would wait
@@ -7,6 +8,7 @@
 mod answer;
 mod api;
 mod check;
+mod oauth;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -80,6 +82,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         )
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
+        .merge(oauth::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)

@@ -78,6 +78,15 @@ impl Identity {
         &self.row().owner_roles
     }
 
+    /// When the session was opened or, where none was presented, the token was created.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match &self.names {
+            Names::Token(row) => row.state.token.created,
+            Names::Session(row) => row.state.session.opened,
+        }
+    }
+
     /// The audience at which it was accepted (R12).
     #[must_use]
     pub fn audience(&self) -> &str {
@@ -124,7 +133,7 @@ impl Patrol {
             })
     }
 
-    fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+    pub(super) fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -217,7 +226,7 @@ impl Patrol {
             .inspect_err(|error| self.note_refused("verify_session", Kind::Session, presented, error, origin))
     }
 
-    fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
+    pub(super) fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -385,7 +394,7 @@ impl Patrol {
         Ok(())
     }
 
-    fn note_refused(
+    pub(super) fn note_refused(
         &self,
         event: &'static str,
         kind: Kind,
