@@ -254,7 +254,16 @@ impl Patrol {
     /// # Errors
     /// As [`Patrol::authenticate`].
     pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
-        const EVENT: &str = "logout";
+        self.end_presented_session(presented, origin)
+            .inspect_err(|error| self.note_refused("logout", Kind::Session, presented, error, origin))
+    }
+
+    /// As [`Patrol::close_session`], without a word of a refusal.
+    pub(super) fn end_presented_session(
+        &self,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<ClosedSession, Error> {
         self.decide(
             Operation::CloseSession,
             |policy, call| policy.close_session(call, presented),
@@ -264,14 +273,13 @@ impl Patrol {
                 floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
-                let event = AuditEvent::new(EVENT, call.now, &caller)
+                let event = AuditEvent::new("logout", call.now, &caller)
                     .by_owner_of(&row)
                     .session(closed.session);
                 event.write(call.transaction()?)?;
                 Ok(closed)
             },
         )
-        .inspect_err(|error| self.note_refused(EVENT, Kind::Session, presented, error, origin))
     }
 
     /// Decides a sign-in to the REST API with user name and password: refused where multi-factor authentication is

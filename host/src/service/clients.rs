@@ -316,20 +316,17 @@ impl Patrol {
     }
 
     fn revoke_presented_session(&self, client: &Client, presented: &[u8], origin: &Origin) -> Result<(), Error> {
-        let covered = match self.covered(client, Kind::Session, presented)? {
-            Some(row) => Ok(row),
-            None => Err(refused(RefusalReason::Unknown, None)),
-        };
-        let row = covered.inspect_err(|error| {
-            self.note_refused("logout", Kind::Session, presented, error, origin);
-        })?;
-        match self.close_session(presented, origin) {
-            // The policy, which has compared the secret, says nothing of a disabled owner's sessions but that.
-            Err(Error::Refused(refusal)) if refusal.reason == RefusalReason::OwnerDisabled => {
-                self.end_resting_session(presented, &row, origin)
+        let end = || {
+            let row = self.covered(client, Kind::Session, presented)?;
+            let row = row.ok_or_else(|| refused(RefusalReason::Unknown, None))?;
+            match self.end_presented_session(presented, origin) {
+                Err(Error::Refused(refusal)) if refusal.reason == RefusalReason::OwnerDisabled => {
+                    self.end_resting_session(presented, &row, origin)
+                }
+                other => other.map(drop),
             }
-            other => other.map(drop),
-        }
+        };
+        end().inspect_err(|error| self.note_refused("logout", Kind::Session, presented, error, origin))
     }
 
     /// Ends the session of a disabled owner, which would come back with its owner.
