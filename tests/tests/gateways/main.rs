@@ -13,5 +13,7 @@
     reason = "tests"
 )]
 
+mod caddy;
 mod git;
 mod nginx;
+mod traefik;
