@@ -10,6 +10,7 @@
 )]
 
 mod gateways;
+mod oauth;
 mod scripts;
 mod trouble;
 
