@@ -27,7 +27,13 @@ pub(super) fn write(cargo: Command, target: &str, out: &Path) -> Result<(), Stri
 /// Where cargo has unpacked `envoy-types`, for this target.
 fn unpacked(mut cargo: Command, target: &str) -> Result<PathBuf, String> {
     let output = cargo
-        .args(["metadata", "--format-version=1", "--locked", "--filter-platform", target])
+        .args([
+            "metadata",
+            "--format-version=1",
+            "--locked",
+            "--filter-platform",
+            target,
+        ])
         .output()
         .map_err(|e| format!("cannot run cargo to find envoy-types: {e}"))?;
     let errors = String::from_utf8_lossy(&output.stderr);

@@ -66,7 +66,11 @@ pub(super) async fn envoy(State(app): State<App>, request: Request) -> Response 
     });
     match verdict {
         Ok(admission) => {
-            let names: Vec<_> = admission.credential_headers.iter().map(HeaderName::as_str).collect();
+            let names: Vec<_> = admission
+                .credential_headers
+                .iter()
+                .map(HeaderName::as_str)
+                .collect();
             let mut response = HeaderValue::try_from(names.join(","))
                 .map(|names| [(ENVOY_REMOVES, names)].into_response())
                 .unwrap_or_else(|_| Denial::undecided().into_response());

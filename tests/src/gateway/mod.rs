@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod client;
+pub mod envoy;
 pub mod files;
 pub mod nginx;
 pub mod patrol;

@@ -13,5 +13,6 @@
     reason = "tests"
 )]
 
+mod envoy;
 mod git;
 mod nginx;

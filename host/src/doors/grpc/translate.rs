@@ -82,7 +82,10 @@ fn put(
     let mut value = value.map_err(|_| unreadable())?;
     // It may be a credential, and is then not shown where somebody prints the request.
     value.set_sensitive(true);
-    headers.try_append(name, value).map(drop).map_err(|_| unreadable())
+    headers
+        .try_append(name, value)
+        .map(drop)
+        .map_err(|_| unreadable())
 }
 
 fn unreadable() -> Denial {
