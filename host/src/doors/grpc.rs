@@ -17,6 +17,7 @@ use hyper::server::conn::http2;
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
 use hyper_util::service::TowerToHyperService;
+use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
 use tokio::time::MissedTickBehavior;
 use tokio_util::sync::CancellationToken;
@@ -36,8 +37,10 @@ const HEADER_BYTES: u32 = 16 * 1024;
 const CONNECTIONS: usize = 1_024;
 /// Calls at the same time on one connection; Envoy opens another for more.
 const STREAMS: u32 = 1_024;
-/// From a connection to its first byte.
-const FIRST_BYTE: Duration = Duration::from_secs(10);
+/// From a connection to the end of its preface.
+const BEGIN: Duration = Duration::from_secs(10);
+/// How every connection begins (RFC 9113, 3.4).
+const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 /// How often a silent peer is asked whether it is still there, and how long it may take to say so.
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// How often it is seen to whether store and policy answer.
@@ -61,8 +64,9 @@ pub async fn serve(
     let listener = tokio::net::TcpListener::from_std(listener)?;
     let (reporter, routes) = services(&gate)?;
     // Known before anybody can ask.
-    report(&reporter, health(&gate).await).await;
-    let watch = tokio::spawn(watch(gate, reporter.clone(), shutdown.clone()));
+    let status = health(&gate).await;
+    report(&reporter, status).await;
+    let watch = tokio::spawn(watch(gate, reporter, status, shutdown.clone()));
 
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -96,8 +100,9 @@ pub async fn serve(
         let service = TowerToHyperService::new(routes.clone());
         let (builder, watcher, shutdown) = (builder.clone(), graceful.watcher(), shutdown.clone());
         tokio::spawn(async move {
-            let spoken = tokio::time::timeout(FIRST_BYTE, stream.readable());
-            if !matches!(shutdown.run_until_cancelled(spoken).await, Some(Ok(Ok(())))) {
+            // Who has not begun to speak yet holds up neither the others nor a shutdown.
+            let begun = tokio::time::timeout(BEGIN, begins(&stream));
+            if shutdown.run_until_cancelled(begun).await != Some(Ok(true)) {
                 return;
             }
             let connection = watcher.watch(builder.serve_connection(TokioIo::new(stream), service));
@@ -115,6 +120,19 @@ pub async fn serve(
         tracing::warn!("some calls were still under way when the time to drain was over");
     }
     Ok(())
+}
+
+/// Whether a connection begins as one of HTTP/2 does. Nothing is taken from it.
+async fn begins(stream: &TcpStream) -> bool {
+    let mut start = [0; PREFACE.len()];
+    loop {
+        match stream.peek(&mut start).await {
+            Ok(length) if length == start.len() => return start == PREFACE,
+            Ok(0) | Err(_) => return false,
+            // In pieces, which no client has a reason for.
+            Ok(_) => tokio::time::sleep(Duration::from_millis(10)).await,
+        }
+    }
 }
 
 /// All that the listener answers, and where it is told how things are.
@@ -158,15 +176,23 @@ impl Authorization for Check {
     }
 }
 
-/// Keeps what is said of the health true until `shutdown`.
-async fn watch(gate: Arc<Gate>, reporter: HealthReporter, shutdown: CancellationToken) {
+/// Keeps what is said of the health true until `shutdown`. Whoever watches is told of changes only.
+async fn watch(
+    gate: Arc<Gate>,
+    mut reporter: HealthReporter,
+    mut status: ServingStatus,
+    shutdown: CancellationToken,
+) {
     let mut ticks = tokio::time::interval(HEALTH);
     ticks.set_missed_tick_behavior(MissedTickBehavior::Delay);
     while shutdown.run_until_cancelled(ticks.tick()).await.is_some() {
-        report(&reporter, health(&gate).await).await;
+        let now = health(&gate).await;
+        if now != status {
+            status = now;
+            report(&reporter, status).await;
+        }
     }
     report(&reporter, ServingStatus::NotServing).await;
-    let mut reporter = reporter;
     for name in ["", SERVICE_NAME] {
         reporter.clear_service_status(name).await;
     }
