@@ -75,6 +75,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
     Router::new()
         .route("/check/envoy/", any(check::envoy))
         .route("/check/envoy/{*path}", any(check::envoy))
+        .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
         .route(
             "/api/v1/pat/login",

@@ -13,6 +13,8 @@
     reason = "tests"
 )]
 
+mod caddy;
 mod envoy;
 mod git;
 mod nginx;
+mod traefik;
