@@ -77,6 +77,8 @@ impl App {
 pub fn router(gate: Arc<Gate>) -> Router {
     let app = App(gate);
     Router::new()
+        .route("/check/envoy/", any(check::envoy))
+        .route("/check/envoy/{*path}", any(check::envoy))
         .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
         .route(
