@@ -7,7 +7,8 @@
 //! Digits are base62 (`0-9A-Za-z`), each group a big-endian number padded with `0` on the left, so that the length is
 //! always [`LENGTH`] and a double click selects all of it. The checksum (CRC-32/ISO-HDLC over all text before it)
 //! lets scanners tell a token from noise offline and spares the store a look-up for a mistyped one: it is tested
-//! before anything else of the content. A session token differs in its prefix only.
+//! before anything else of the content. A session token differs in its prefix only, and so does the secret of an OAuth
+//! client, which is the host's affair alone.
 //!
 //! Of the secret, the SHA-256 of its 32 bytes is stored and nothing else. They come from a random number generator,
 //! so no salt and no slow hash is called for.
@@ -29,6 +30,8 @@ pub const SESSION_PREFIX: &str = "patrol_ses_";
 /// How every session token starts that a password opened. The policy has nothing to do with those.
 #[cfg(not(target_arch = "wasm32"))]
 pub const ACCOUNT_PREFIX: &str = "patrol_acc_";
+/// How the secret of every OAuth client starts.
+pub const CLIENT_PREFIX: &str = "patrol_cli_";
 /// The length of each in bytes, all of them ASCII.
 pub const LENGTH: usize = 83;
 
@@ -73,6 +76,8 @@ pub enum Kind {
     /// A session that a password opened; the host's alone, so the component is not a byte larger for it.
     #[cfg(not(target_arch = "wasm32"))]
     Account,
+    /// The endpoints at which a resource server asks about tokens. No policy sees one.
+    Client,
 }
 
 impl Kind {
@@ -84,6 +89,7 @@ impl Kind {
             Self::Session => SESSION_PREFIX,
             #[cfg(not(target_arch = "wasm32"))]
             Self::Account => ACCOUNT_PREFIX,
+            Self::Client => CLIENT_PREFIX,
         }
     }
 }

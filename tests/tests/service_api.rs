@@ -48,10 +48,15 @@ fn sign_in(port: u16) -> Value {
 fn schemathesis(patrol: &Patrol, session: &str, configuration: &Path, arguments: &[&str]) {
     let mut command = limited("schemathesis", 240);
     command.arg("--config-file").arg(configuration).arg("--no-color");
-    command.args(["run", &format!("http://127.0.0.1:{}/api/openapi.json", patrol.port())]);
-    command.arg("--header").arg(format!("x-tableau-session-token: {session}"));
+    command.args([
+        "run",
+        &format!("http://127.0.0.1:{}/api/openapi.json", patrol.port()),
+    ]);
+    command
+        .arg("--header")
+        .arg(format!("x-tableau-session-token: {session}"));
     // The seed is fixed, so that what fails here fails again; what it tries is many times what a person would.
-    command.args(["--checks", "all", "--seed", "1", "--max-examples", "100", "--max-time", "60"]);
+    command.args(["--checks", "all", "--seed", "1", "--max-examples", "100"]);
     command.args(["--generation-database", "none", "--warnings", "off"]);
     command.args(["--request-timeout", "30", "--output-truncate", "false"]);
     command.args(arguments);
@@ -65,7 +70,10 @@ fn schemathesis(patrol: &Patrol, session: &str, configuration: &Path, arguments:
         String::from_utf8_lossy(&output.stderr)
     );
     // That it ran at all: it says how many requests it made.
-    assert!(report.contains("generated") && report.contains("No issues found"), "{report}");
+    assert!(
+        report.contains("generated") && report.contains("No issues found"),
+        "{report}"
+    );
 }
 
 #[test]
@@ -94,7 +102,12 @@ fn the_server_does_what_its_document_says() {
     let not_out = ["--exclude-operation-id", "logout"];
     schemathesis(&patrol, &session, &known, &not_out);
     let any = scripts().join("schemathesis.toml");
-    schemathesis(&patrol, &session, &any, &[&not_out[..], &["--phases", "fuzzing"]].concat());
+    schemathesis(
+        &patrol,
+        &session,
+        &any,
+        &[&not_out[..], &["--phases", "fuzzing"]].concat(),
+    );
     // The session is as good as ever; what ends it comes last.
     schemathesis(&patrol, &session, &any, &["--include-operation-id", "logout"]);
     let of = format!("http://127.0.0.1:{}/api/v1/tenants/{tenant}/sites", patrol.port());
@@ -141,7 +154,9 @@ fn heard(mut child: Child, mut hear: impl FnMut(&str)) -> Value {
 }
 
 fn files(directory: &Path) -> Vec<(String, String)> {
-    let entries = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().path());
+    let entries = std::fs::read_dir(directory)
+        .unwrap()
+        .map(|entry| entry.unwrap().path());
     let mut files: Vec<_> = entries
         .map(|path| {
             let name = path.file_name().unwrap().to_str().unwrap().to_owned();
@@ -166,11 +181,13 @@ fn a_script_of_the_service_runs_unchanged_with_only_its_base_address_changed() {
         ("direct", format!("http://127.0.0.1:{}", patrol.port())),
         ("nginx", nginx.url("/")),
     ] {
-        let out = patrol.beside(name);
-        // Somebody signs in with the same token now and then, which ends the script's session each time.
-        let mut interruptions = 0;
+        let out = patrol.beside(&format!("copy-{name}"));
+        // Somebody signs in with the same token now and then, which ends the script's session each time; again once it
+        // has recovered.
+        let (mut interruptions, mut recoveries) = (0, 0);
         let done = heard(start_script(&base, &token.secret, &out), |line| {
-            if line.starts_with("user ") && interruptions < 3 {
+            recoveries += u32::from(line.starts_with("the session is over"));
+            if line.starts_with("user ") && interruptions < 3 && recoveries == interruptions {
                 interruptions += 1;
                 let body = json!({"token": token.secret}).to_string();
                 let login = format!("{}/api/v1/pat/login", base.trim_end_matches('/'));
@@ -178,12 +195,11 @@ fn a_script_of_the_service_runs_unchanged_with_only_its_base_address_changed() {
             }
         });
         assert_eq!((&done["sites"], &done["users"]), (&json!(9), &json!(9)), "{done}");
-        assert!(done["signIns"].as_u64().unwrap() >= 2, "{done}");
+        assert!(recoveries >= 1 && done["signIns"] == recoveries + 1, "{done}");
         // Each site's file holds the events of the tenant, and for those that were created, its own.
         let files = files(&out);
         assert!(files.len() >= 9, "{}", files.len());
         let all: String = files.iter().map(|(_, content)| content.as_str()).collect();
-        assert!(all.contains("create_site") && all.contains("login_with_personal_access_token") || name == "direct");
         assert_eq!(all.matches("\"eventType\":\"create_site\"").count(), 8);
         // It goes on where it was: nothing is fetched twice.
         let again = heard(start_script(&base, &token.secret, &out), |_| ());
@@ -234,13 +250,20 @@ fn through_nginx_the_api_answers_for_itself_and_says_503_while_patrol_is_away() 
     let nginx = Nginx::start(&patrol, &upstream, Site::default());
     let signed_in = sign_in(nginx.port);
     let session = format!("x-tableau-session-token: {}", text(&signed_in, "sessionToken"));
-    let sites = nginx.url(&format!("/api/v1/tenants/{}/sites?x=1", text(&signed_in, "tenantId")));
+    let sites = nginx.url(&format!(
+        "/api/v1/tenants/{}/sites?x=1",
+        text(&signed_in, "tenantId")
+    ));
     let answer = curl(&["--header", &session, &sites]);
     assert_eq!(answer.status, 200, "{answer:?}");
     assert!(answer.body.contains("Default"), "{answer:?}");
     for (request, status, code) in [
         (vec![sites.as_str()], 401, "E_401_UNAUTHORIZED"),
-        (vec!["--header", &session, "--request", "PUT", &sites], 405, "E_405_METHOD_NOT_ALLOWED"),
+        (
+            vec!["--header", &session, "--request", "PUT", &sites],
+            405,
+            "E_405_METHOD_NOT_ALLOWED",
+        ),
     ] {
         let answer = curl(&request);
         assert_eq!(answer.status, status, "{answer:?}");
@@ -255,6 +278,10 @@ fn through_nginx_the_api_answers_for_itself_and_says_503_while_patrol_is_away() 
 
     server.terminate();
     let away = curl(&["--header", &session, &sites]);
-    assert_eq!((away.status, away.all("retry-after")), (503, vec!["1"]), "{away:?}");
+    assert_eq!(
+        (away.status, away.all("retry-after")),
+        (503, vec!["1"]),
+        "{away:?}"
+    );
     assert!(away.body.contains("E_503_SERVICE_UNAVAILABLE"), "{away:?}");
 }

@@ -17,6 +17,7 @@ pub(super) const LOGOUT: &str = "logout";
 
 /// Whom a token or session lets in, as of now (R4).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Identity {
     pub(super) names: Names,
     /// The session, where one was presented.
@@ -94,6 +95,16 @@ impl Identity {
         }
     }
 
+    /// When the session was opened or, where none was presented, the token was created.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match &self.names {
+            Names::Token(row) => row.state.token.created,
+            Names::Session(row) => row.state.session.opened,
+            Names::Account(row) => row.session.opened,
+        }
+    }
+
     /// The audience at which it was accepted (R12).
     #[must_use]
     pub fn audience(&self) -> &str {
@@ -129,6 +140,7 @@ impl Names {
 
 /// A new session.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SignIn {
     /// Whose it is; `ends` says when the session ends if it is not used.
     pub identity: Identity,
@@ -159,7 +171,12 @@ impl Patrol {
             })
     }
 
-    fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+    pub(super) fn verify_token(
+        &self,
+        presented: &[u8],
+        audience: &str,
+        origin: &Origin,
+    ) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -256,7 +273,7 @@ impl Patrol {
             .inspect_err(|error| self.note_refused("verify_session", Kind::Session, presented, error, origin))
     }
 
-    fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
+    pub(super) fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -284,10 +301,19 @@ impl Patrol {
     /// # Errors
     /// As [`Patrol::authenticate`].
     pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
-        const EVENT: &str = LOGOUT;
         if accounts::is_account(presented) {
-            return self.close_account(presented, origin);
+            return self.close_account(presented, origin, false);
         }
+        self.end_presented_session(presented, origin)
+            .inspect_err(|error| self.note_refused(LOGOUT, Kind::Session, presented, error, origin))
+    }
+
+    /// As [`Patrol::close_session`], without a word of a refusal.
+    pub(super) fn end_presented_session(
+        &self,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<ClosedSession, Error> {
         self.decide(
             Operation::CloseSession,
             |policy, call| policy.close_session(call, presented),
@@ -297,14 +323,13 @@ impl Patrol {
                 floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
-                let event = AuditEvent::new(EVENT, call.now, &caller)
+                let event = AuditEvent::new(LOGOUT, call.now, &caller)
                     .by_owner_of(&row)
                     .session(closed.session);
                 event.write(call.transaction()?)?;
                 Ok(closed)
             },
         )
-        .inspect_err(|error| self.note_refused(EVENT, Kind::Session, presented, error, origin))
     }
 
     /// Verification must stop where uses cannot be written: R5 would no longer be exact after a restart.
@@ -317,7 +342,7 @@ impl Patrol {
         Ok(())
     }
 
-    fn note_refused(
+    pub(super) fn note_refused(
         &self,
         event: &'static str,
         kind: Kind,

@@ -272,10 +272,16 @@ impl Patrol {
         })
     }
 
-    /// Ends a presented session of this kind.
-    pub(super) fn close_account(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
+    /// Ends a presented session of this kind; one of a disabled owner, which would come back with its owner, only if
+    /// `resting`.
+    pub(super) fn close_account(
+        &self,
+        presented: &[u8],
+        origin: &Origin,
+        resting: bool,
+    ) -> Result<ClosedSession, Error> {
         let mut about = None;
-        self.end_account(presented, origin, &mut about)
+        self.end_account(presented, origin, resting, &mut about)
             .inspect_err(|error| self.note_account(LOGOUT, about.as_ref(), error, origin))
     }
 
@@ -283,6 +289,7 @@ impl Patrol {
         &self,
         presented: &[u8],
         origin: &Origin,
+        resting: bool,
         about: &mut Option<AccountRow>,
     ) -> Result<ClosedSession, Error> {
         let presented = token::parse(Kind::Account, presented).map_err(refused)?;
@@ -290,7 +297,11 @@ impl Patrol {
         let now = self.now();
         let row = transaction.account_row(presented.id())?;
         let row = &*about.insert(row.ok_or(RefusalReason::Unknown).map_err(refused)?);
-        judge(row, &presented, row.session.last_used, now, &self.parameters()).map_err(refused)?;
+        match judge(row, &presented, row.session.last_used, now, &self.parameters()) {
+            Ok(()) => {}
+            Err(RefusalReason::OwnerDisabled) if resting => {}
+            Err(reason) => return Err(refused(reason)),
+        }
         let end = End {
             at: now,
             cause: Cause::SessionClosed,
@@ -378,7 +389,7 @@ fn own_ends(session: &AccountSession, used: Timestamp, parameters: &Parameters) 
     (lifetime, idle)
 }
 
-fn refused(reason: RefusalReason) -> Error {
+pub(super) fn refused(reason: RefusalReason) -> Error {
     Error::Refused(Refusal { reason, token: None })
 }
 

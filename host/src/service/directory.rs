@@ -116,7 +116,7 @@ impl Patrol {
         Ok(Id::new_v7(self.now(), &random))
     }
 
-    /// Runs a change of tenants or users, with its audit event in the same transaction.
+    /// Runs a change of tenants, users or clients, with its audit event in the same transaction.
     pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut dyn Transaction) -> Result<(T, AuditEvent), Error>,

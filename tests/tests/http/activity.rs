@@ -33,7 +33,12 @@ impl Scene {
         let token = text(&it.issue(it.alice, "one"));
         let session = session_of(&login(listener.address, &token).unwrap());
         let site = it.patrol.sites(it.tenant, None, 1).unwrap().remove(0);
-        Self { it, listener, session, site }
+        Self {
+            it,
+            listener,
+            session,
+            site,
+        }
     }
 
     /// Puts the clock forward; the session stays alive.
@@ -131,7 +136,10 @@ fn a_file_holds_the_tenants_events_of_its_hour_and_is_as_large_as_was_said() {
     );
     assert_eq!(downloaded.header("content-type"), Some("application/jsonl"));
     let events = events(&downloaded);
-    let types: Vec<_> = events.iter().map(|event| event["eventType"].as_str().unwrap()).collect();
+    let types: Vec<_> = events
+        .iter()
+        .map(|event| event["eventType"].as_str().unwrap())
+        .collect();
     assert_eq!(
         types,
         [
@@ -171,7 +179,10 @@ fn a_file_is_there_once_its_hour_is_over_for_a_minute_and_does_not_change() {
     let token = scene.it.issue(scene.it.alice, "two");
     let wrong = compose(Kind::Pat, id(&token), &[9; 32]);
     let fail = || {
-        let refused = scene.it.patrol.authenticate(wrong.expose(), AUDIENCE, &Origin::default());
+        let refused = scene
+            .it
+            .patrol
+            .authenticate(wrong.expose(), AUDIENCE, &Origin::default());
         assert_refused(refused, RefusalReason::WrongSecret);
     };
     fail();
@@ -193,7 +204,10 @@ fn a_file_is_there_once_its_hour_is_over_for_a_minute_and_does_not_change() {
     scene.go_to(START + 3 * HOUR + MINUTE);
     let third = scene.download(scene.site.id, &file(2));
     let late = events(&third);
-    let late = late.iter().find(|event| event["eventOutcomeReason"] == "wrong-secret").unwrap();
+    let late = late
+        .iter()
+        .find(|event| event["eventOutcomeReason"] == "wrong-secret")
+        .unwrap();
     assert_eq!(late["eventTime"], rfc3339(START + 2 * HOUR - 1));
 }
 
@@ -230,7 +244,11 @@ fn hours_without_events_have_no_file_and_the_others_come_page_by_page() {
     let scene = Scene::young();
     for hour in [0, 2, 3] {
         scene.go_to(START + hour * HOUR + 5);
-        scene.it.patrol.set_email(&operator(), &user(scene.it.bob), None).unwrap();
+        scene
+            .it
+            .patrol
+            .set_email(&operator(), &user(scene.it.bob), None)
+            .unwrap();
     }
     scene.go_to(START + 3 * HOUR + MINUTE);
     // The last of these is not over.
@@ -239,7 +257,9 @@ fn hours_without_events_have_no_file_and_the_others_come_page_by_page() {
     let query = |size: u32, token: &str| {
         let (start, end) = (rfc3339(START), rfc3339(START + DAY));
         scene
-            .list(&format!("startTime={start}&endTime={end}&pageSize={size}&pageToken={token}"))
+            .list(&format!(
+                "startTime={start}&endTime={end}&pageSize={size}&pageToken={token}"
+            ))
             .json()
     };
     let first = query(1, "");
@@ -262,7 +282,11 @@ fn hours_without_events_have_no_file_and_the_others_come_page_by_page() {
 fn a_range_takes_in_every_hour_that_it_touches() {
     let scene = Scene::young();
     scene.go_to(START + HOUR + 5);
-    scene.it.patrol.set_email(&operator(), &user(scene.it.bob), None).unwrap();
+    scene
+        .it
+        .patrol
+        .set_email(&operator(), &user(scene.it.bob), None)
+        .unwrap();
     scene.go_to(START + 2 * HOUR + MINUTE);
     let (one, two) = (file(0), file(1));
     let both = vec![one.clone(), two.clone()];
@@ -331,7 +355,11 @@ fn a_link_holds_for_five_minutes_for_its_file_and_needs_no_session() {
     for forged in &forged {
         assert_ne!(forged, url);
         let answer = scene.follow(forged);
-        let expected = if forged.matches("signature").count() > 1 { 400 } else { 403 };
+        let expected = if forged.matches("signature").count() > 1 {
+            400
+        } else {
+            403
+        };
         assert_eq!(answer.status, expected, "{forged}: {answer:?}");
     }
     assert_problem(&scene.follow(&forged[4]), 403, "E_403_FORBIDDEN");
@@ -350,7 +378,14 @@ fn a_link_holds_for_five_minutes_for_its_file_and_needs_no_session() {
 fn links_are_given_for_files_that_are_there() {
     let scene = Scene::new();
     let later = file(1);
-    for wrong in ["", "x", "../../etc/passwd", &later, "2027-01-15T07Z.jsonl", "2027-01-15T08Z.jsonl "] {
+    for wrong in [
+        "",
+        "x",
+        "../../etc/passwd",
+        &later,
+        "2027-01-15T07Z.jsonl",
+        "2027-01-15T08Z.jsonl ",
+    ] {
         let answer = scene.link(scene.site.id, &[&file(0), wrong]);
         assert_problem(&answer, 404, "E_404_NOT_FOUND");
     }
@@ -438,7 +473,10 @@ fn a_large_file_comes_whole() {
     assert_eq!(size, whole.body.len());
     let emails = events(&whole);
     assert_eq!(
-        emails.iter().filter(|event| event["eventType"] == "set_user_email").count(),
+        emails
+            .iter()
+            .filter(|event| event["eventType"] == "set_user_email")
+            .count(),
         1_300
     );
 }

@@ -48,7 +48,12 @@ fn the_document_names_every_method_of_every_path_and_no_other() {
                 let mut allowed: Vec<_> = answer.header("allow").unwrap().split(',').collect();
                 allowed.retain(|method| *method != "HEAD");
                 allowed.sort_unstable();
-                let mut known: Vec<_> = calls.as_object().unwrap().keys().map(|m| m.to_uppercase()).collect();
+                let mut known: Vec<_> = calls
+                    .as_object()
+                    .unwrap()
+                    .keys()
+                    .map(|m| m.to_uppercase())
+                    .collect();
                 known.sort_unstable();
                 assert_eq!(allowed, known, "{path}");
             }
@@ -68,7 +73,10 @@ fn each_call_of_the_document_says_how_it_fails() {
     assert_eq!(calls.len(), 12);
     for (name, call) in &calls {
         let responses = call["responses"].as_object().unwrap();
-        assert!(call["operationId"].is_string() && call["summary"].is_string(), "{name}");
+        assert!(
+            call["operationId"].is_string() && call["summary"].is_string(),
+            "{name}"
+        );
         if call.get("security").is_some() {
             for status in ["401", "429", "503"] {
                 assert!(responses.contains_key(status), "{name}: {status}");
@@ -82,7 +90,10 @@ fn each_call_of_the_document_says_how_it_fails() {
         for (status, response) in responses {
             let fails = status.parse::<u16>().unwrap() >= 400;
             let schema = &response["content"]["application/json"]["schema"]["$ref"];
-            assert!(!fails || schema == "#/components/schemas/Problem", "{name}: {status}");
+            assert!(
+                !fails || schema == "#/components/schemas/Problem",
+                "{name}: {status}"
+            );
         }
     }
 }

@@ -10,8 +10,10 @@
 )]
 
 mod activity;
+mod envoy;
 mod errors;
 mod gateways;
+mod oauth;
 mod passwords;
 mod scripts;
 mod tenants;
@@ -103,7 +105,11 @@ fn post(server: SocketAddr, path: &str, session: &str, body: &serde_json::Value)
 #[track_caller]
 fn assert_problem(answer: &Answer, status: u16, code: &str) {
     assert_eq!(answer.status, status, "{answer:?}");
-    assert_eq!(answer.header("content-type"), Some("application/json"), "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json"),
+        "{answer:?}"
+    );
     let problem = answer.json();
     assert_eq!(problem["errorCode"], code, "{answer:?}");
     assert!(!problem["message"].as_str().unwrap().is_empty(), "{answer:?}");

@@ -85,7 +85,12 @@ fn r11_with_multi_factor_on_whoever_asks_is_told_that_a_pat_is_needed() {
     let (it, listener) = with_password();
     let session = session_of(&sign_in(&listener, &good()));
     it.patrol.set_multi_factor(&operator(), "acme", true).unwrap();
-    for (name, password) in [("alice", PASSWORD), ("alice", "wrong"), ("bob", "x"), ("nobody", "x")] {
+    for (name, password) in [
+        ("alice", PASSWORD),
+        ("alice", "wrong"),
+        ("bob", "x"),
+        ("nobody", "x"),
+    ] {
         let body = json!({"tenant": "acme", "userName": name, "password": password});
         let answer = sign_in(&listener, &body);
         assert_problem(&answer, 403, "E_403_PAT_REQUIRED");

@@ -22,7 +22,12 @@ impl Scene {
         let listener = Listener::start(&it.patrol);
         let session = |owner| session_of(&login(listener.address, &text(&it.issue(owner, "one"))).unwrap());
         let (alice, bob) = (session(it.alice), session(it.bob));
-        Self { it, listener, alice, bob }
+        Self {
+            it,
+            listener,
+            alice,
+            bob,
+        }
     }
 
     fn get(&self, of: &str, query: &str, session: &str) -> Answer {
@@ -65,7 +70,11 @@ impl Scene {
             name: name.to_owned(),
             ..NewAccount::default()
         };
-        self.it.patrol.create_user(&operator(), "acme", &account).unwrap().id
+        self.it
+            .patrol
+            .create_user(&operator(), "acme", &account)
+            .unwrap()
+            .id
     }
 }
 
@@ -122,17 +131,30 @@ fn a_site_is_made_renamed_and_deleted_and_the_last_one_stays() {
         content_url: Some("other".to_owned()),
     };
     assert!(patrol.create_site(&operator(), "acme", &taken).is_err());
-    for (name, url) in [("x/y", None), ("", None), ("日本", None), ("x", Some("a b")), ("x", Some(""))] {
+    for (name, url) in [
+        ("x/y", None),
+        ("", None),
+        ("日本", None),
+        ("x", Some("a b")),
+        ("x", Some("")),
+    ] {
         let names = NewSiteNames {
             name: name.to_owned(),
             content_url: url.map(str::to_owned),
         };
-        assert!(patrol.create_site(&operator(), "acme", &names).is_err(), "{names:?}");
+        assert!(
+            patrol.create_site(&operator(), "acme", &names).is_err(),
+            "{names:?}"
+        );
     }
     patrol
         .delete_site(&operator(), &"Default".parse().unwrap())
         .unwrap();
-    assert!(patrol.delete_site(&operator(), &"Marketing".parse().unwrap()).is_err());
+    assert!(
+        patrol
+            .delete_site(&operator(), &"Marketing".parse().unwrap())
+            .is_err()
+    );
     assert_eq!(names(&scene.pages("sites", 10)), ["Marketing"]);
     for event in ["create_site", "rename_site", "delete_site"] {
         let event = scene.it.last_event(event);
@@ -178,11 +200,15 @@ fn users_that_come_go_or_are_renamed_between_pages_leave_the_others_each_once() 
     let first = scene.get("users", "maxResults=2", &scene.alice).json();
     let patrol = &scene.it.patrol;
     patrol.rename_user(&operator(), &user(cid), "aaa").unwrap();
-    patrol.rename_user(&operator(), &user(scene.it.bob), "zzz").unwrap();
+    patrol
+        .rename_user(&operator(), &user(scene.it.bob), "zzz")
+        .unwrap();
     patrol.delete_user(&operator(), &user(scene.it.bob)).unwrap();
     scene.make_user("bob");
     let token = first["pageToken"].as_str().unwrap();
-    let rest = scene.get("users", &format!("pageToken={token}"), &scene.alice).json();
+    let rest = scene
+        .get("users", &format!("pageToken={token}"), &scene.alice)
+        .json();
     assert_eq!(names(rest["users"].as_array().unwrap()), ["aaa", "bob"]);
 }
 
@@ -230,7 +256,12 @@ fn of_another_tenant_nothing_exists() {
         ..NewAccount::default()
     };
     let eve = patrol.create_user(&operator(), "umbrella", &account).unwrap().id;
-    for tenant in [other.to_string(), "acme".to_owned(), "%ff".to_owned(), "a%2Fb".to_owned()] {
+    for tenant in [
+        other.to_string(),
+        "acme".to_owned(),
+        "%ff".to_owned(),
+        "a%2Fb".to_owned(),
+    ] {
         for of in [
             "sites".to_owned(),
             "users".to_owned(),

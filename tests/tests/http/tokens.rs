@@ -22,7 +22,12 @@ impl Scene {
         let listener = Listener::start(&it.patrol);
         let session = |name| String::from_utf8(it.sign_in_as(name)).unwrap();
         let (alice, bob) = (session("alice"), session("bob"));
-        Self { it, listener, alice, bob }
+        Self {
+            it,
+            listener,
+            alice,
+            bob,
+        }
     }
 
     fn path(&self, user: Id) -> String {
@@ -165,10 +170,7 @@ fn an_administrator_lists_and_revokes_anyones_tokens_and_creates_none_for_others
     let (alice, bob) = (scene.it.alice, scene.it.bob);
     let token = scene.it.issue(bob, "one");
     let listed = scene.list(bob, &scene.alice).json();
-    assert_eq!(
-        listed["personalAccessTokens"][0]["id"],
-        id(&token).to_string()
-    );
+    assert_eq!(listed["personalAccessTokens"][0]["id"], id(&token).to_string());
     assert_problem(
         &scene.create(bob, &scene.alice, &asked("two")),
         403,

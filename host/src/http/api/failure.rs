@@ -107,7 +107,7 @@ impl From<Error> for Failure {
             Error::NotFound { what, .. } => Self::not_found(format!("there is no such {what}")),
             Error::Exists { .. } => Self::new(StatusCode::CONFLICT, "E_409_CONFLICT", error.to_string()),
             Error::Invalid(message) => Self::bad_request(message),
-            Error::WrongPassword => Self::unverified(error),
+            Error::WrongPassword | Error::WrongClient { .. } => Self::unverified(error),
             Error::Fault(_) | Error::Outage(_) => Self::busy(),
         }
     }

@@ -230,7 +230,7 @@ fn presented(headers: &HeaderMap) -> Result<Secret, Failure> {
     }
 }
 
-fn origin(headers: &HeaderMap, uri: &Uri) -> Origin {
+pub(super) fn origin(headers: &HeaderMap, uri: &Uri) -> Origin {
     // Set by the gateway in front, which is the only one that can reach this listener.
     let address = headers
         .get("x-real-ip")
