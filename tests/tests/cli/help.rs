@@ -11,6 +11,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         "tenant",
         &["create", "list", "show", "set-auth-method", "set-mfa"],
     ),
+    ("site", &["create", "list", "rename", "delete"]),
     (
         "user",
         &[
@@ -37,6 +38,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("audit", &["list", "export", "verify"]),
     ("policy", &["show"]),
     ("doctor", &[]),
+    ("openapi", &[]),
     ("completions", &[]),
     ("man", &[]),
 ];

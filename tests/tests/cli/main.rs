@@ -7,5 +7,6 @@ mod help;
 mod lists;
 mod output;
 mod serve;
+mod sites;
 mod support;
 mod walk;

@@ -16,6 +16,7 @@ use serde::{Deserialize, Serialize};
 use tokio::sync::mpsc;
 use utoipa::ToSchema;
 
+use super::super::check::only;
 use super::body::{Form, Json};
 use super::document::{
     ActivityParams, AsVisitor, FileParams, ForAdministrators, InTenant, SiteParams, WithBody,
@@ -275,10 +276,8 @@ fn base(api: &Api, headers: &HeaderMap) -> Result<String, Failure> {
         return Ok(url.trim_end_matches('/').to_owned());
     }
     let fits = |byte: u8| byte.is_ascii_alphanumeric() || b".-_:[]".contains(&byte);
-    let host = headers
-        .get(header::HOST)
-        .and_then(|host| host.to_str().ok())
-        .filter(|host| !host.is_empty() && host.bytes().all(fits))
+    let host = only(headers, "host")
+        .filter(|host| host.bytes().all(fits))
         .ok_or(Failure::bad_request("the header Host must name this server"))?;
     let https = headers
         .get("x-forwarded-proto")
