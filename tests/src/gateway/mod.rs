@@ -15,6 +15,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod caddy;
 pub mod client;
+pub mod envoy;
 pub mod files;
 pub mod nginx;
 pub mod patrol;

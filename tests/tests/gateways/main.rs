@@ -14,6 +14,7 @@
 )]
 
 mod caddy;
+mod envoy;
 mod git;
 mod nginx;
 mod traefik;
