@@ -119,7 +119,7 @@ const fn of_service(error: &Error) -> Exit {
         Error::Exists { .. } => Exit::Exists,
         Error::NotFound { .. } => Exit::NotFound,
         Error::Invalid(_) => Exit::Usage,
-        Error::WrongPassword => Exit::Refused,
+        Error::WrongPassword | Error::WrongClient { .. } => Exit::Refused,
     }
 }
 
@@ -187,6 +187,11 @@ fn say(exit: Exit, reason: Option<RefusalReason>, message: &str, json: bool) {
     };
     // If standard error takes nothing, there is nobody to tell; the exit code stands.
     let _ = writeln!(io::stderr().lock(), "{line}");
+}
+
+/// What is wrong with a configuration, a line for each mistake.
+pub(super) fn mistakes(error: &anyhow::Error) -> Vec<String> {
+    vec![one_line(error)]
 }
 
 /// A message in one line: a parser's drawing of the mistake is left out, the rest is joined.

@@ -7,6 +7,8 @@ use std::sync::{Mutex, PoisonError};
 use patrol_policy::types::{Actor, ActorRole, Id, Timestamp};
 use serde::Serialize;
 
+use super::RequestId;
+use super::clients::Client;
 use crate::store::{StoreError, TokenRow, Transaction, UserRow};
 use crate::time::rfc3339;
 
@@ -19,6 +21,10 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// What it asked for, without query.
     pub url: Option<String>,
+    /// Which request it is.
+    pub request: Option<RequestId>,
+    /// The client of the OAuth endpoints that asked, and showed who it is.
+    pub client: Option<Client>,
 }
 
 /// Who asks for something to be done.
@@ -90,6 +96,7 @@ impl Caller {
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// It was done.
     Success,
@@ -127,10 +134,18 @@ pub struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     initiating_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    initiating_client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiating_client_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_name: Option<String>,
     trace_uuid: String,
+    /// The request that it happened in, by its sender's word. Not `trace_uuid`: that one holds the events of a batch
+    /// together, and no client may put its own into somebody else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pat_user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -152,6 +167,7 @@ impl AuditEvent {
     /// An event of this type, that went well so far.
     pub(super) fn new(event_type: &'static str, at: Timestamp, caller: &Caller) -> Self {
         let by_user = caller.actor.role == ActorRole::User;
+        let client = caller.origin.client.as_ref();
         let role = match caller.actor.role {
             ActorRole::User => None,
             role => Some(role.as_str().to_owned()),
@@ -169,9 +185,12 @@ impl AuditEvent {
             initiating_user_agent: caller.origin.user_agent.clone(),
             initiating_session_id: None,
             initiating_url: caller.origin.url.clone(),
+            initiating_client_id: client.map(|client| client.id().to_string()),
+            initiating_client_name: client.map(|client| client.name().to_owned()),
             tenant_id: None,
             tenant_name: None,
             trace_uuid: trace_id(at),
+            request_id: caller.origin.request,
             pat_user_id: None,
             pat_id: None,
             pat_name: None,
@@ -182,12 +201,17 @@ impl AuditEvent {
         }
     }
 
+    /// The request that it happened in.
+    pub(super) const fn request_id(&self) -> Option<RequestId> {
+        self.request_id
+    }
+
     /// It did not go well.
     pub(super) fn failed(mut self, error: &super::Error, unauthorized: bool) -> Self {
         use super::Error;
         self.event_outcome = match error {
             Error::Fault(_) | Error::Outage(_) => Outcome::InternalError,
-            Error::WrongPassword => Outcome::Unauthorized,
+            Error::WrongPassword | Error::WrongClient { .. } => Outcome::Unauthorized,
             _ if unauthorized => Outcome::Unauthorized,
             _ => Outcome::ClientError,
         };
@@ -196,6 +220,12 @@ impl AuditEvent {
             Error::Fault(fault) => format!("policy-fault-{}", fault.kind()),
             other => other.to_string(),
         });
+        self
+    }
+
+    /// It was tried by somebody who is not known in any capacity.
+    pub(super) fn by_nobody(mut self) -> Self {
+        self.initiating_user_role = None;
         self
     }
 
@@ -309,13 +339,10 @@ impl Journal {
         }
     }
 
-    /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .events
-            .is_empty()
+    /// How many events wait to be written.
+    pub(super) fn len(&self) -> usize {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.events.len()
     }
 
     /// Writes everything, in one transaction; keeps it if that fails.
@@ -325,7 +352,7 @@ impl Journal {
         begin: impl FnOnce() -> Result<Box<dyn Transaction>, StoreError>,
     ) -> Result<(), StoreError> {
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_empty() {
+        if self.len() == 0 {
             return Ok(());
         }
         let mut transaction = begin()?;

@@ -12,6 +12,7 @@
 mod rows;
 pub mod sqlite;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use patrol_policy::types::{
@@ -20,8 +21,8 @@ use patrol_policy::types::{
 };
 
 pub use rows::{
-    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter,
-    TokenRead, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
+    TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
@@ -78,6 +79,9 @@ pub trait Store: Send + Sync + 'static {
     /// The session with this identifier, uses not yet written included. The hot path.
     fn session(&self, id: Id) -> Result<Option<SessionRead>>;
 
+    /// The client of the OAuth endpoints with this identifier, revoked ones included. On the hot path, too.
+    fn client(&self, id: Id) -> Result<Option<Arc<ClientRow>>>;
+
     /// Notes a use of a token (R5), forward only. It reaches the disk with the next [`flush`](Self::flush), unless
     /// `durable`: then it is there when this returns.
     fn record_use(&self, id: Id, at: Timestamp, from: Option<&str>, durable: bool) -> Result<()>;
@@ -91,6 +95,9 @@ pub trait Store: Send + Sync + 'static {
     /// Since when the oldest noted use has been waiting to be written. A caller that sees it wait for much longer
     /// than the interval between flushes has a storage that does not write.
     fn oldest_unflushed(&self) -> Option<Instant>;
+
+    /// How many records have a noted use that is not yet written.
+    fn unflushed(&self) -> usize;
 
     /// A consistent view of everything, as of now.
     fn read(&self) -> Result<Box<dyn Read>>;
@@ -121,6 +128,11 @@ pub trait Read: Send {
     fn session_state(&self, id: Id) -> Result<Option<patrol_policy::types::SessionState>>;
     /// The authentication method in force.
     fn auth_method(&self, scope: Scope) -> Result<Option<String>>;
+    /// How many tokens are live, and how many of these end by then if they are not used again. Looks at all of them.
+    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
+    /// How many sessions are not marked as ended, were opened after one time and used after another. Uses that are
+    /// not yet written are left out.
+    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64>;
     /// What a change of method would revoke (R9).
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census>;
     /// Tokens not marked as ended and no longer live, oldest first.
@@ -144,6 +156,10 @@ pub trait Read: Send {
     fn users_by_name(&self, tenant: Option<Id>, name: &str) -> Result<Vec<UserRow>>;
     /// The stored password hash of a user, in PHC format.
     fn password_hash(&self, user: Id) -> Result<Option<String>>;
+    /// Clients of the OAuth endpoints, by name; revoked ones on demand.
+    fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>>;
+    /// The client with this identifier, revoked ones included.
+    fn client_row(&self, id: Id) -> Result<Option<ClientRow>>;
     /// The number of an audience, if it is known.
     fn audience(&self, name: &str) -> Result<Option<u32>>;
     /// Audit entries in order, those that the filter lets through.
@@ -206,6 +222,12 @@ pub trait Transaction: Read {
     fn set_enabled(&mut self, user: Id, enabled: bool) -> Result<()>;
     /// Marks a user as deleted (R4); the name becomes free.
     fn delete_user(&mut self, user: Id, at: Timestamp) -> Result<()>;
+    /// Stores a new client of the OAuth endpoints.
+    fn insert_client(&mut self, client: &NewClientRow<'_>) -> Result<()>;
+    /// Replaces the secret of a client that is not revoked.
+    fn replace_client_secret(&mut self, client: Id, scheme: u8, digest: Digest) -> Result<()>;
+    /// Marks a client as revoked and erases its digest; an existing mark stays.
+    fn revoke_client(&mut self, client: Id, at: Timestamp) -> Result<()>;
     /// The number of an audience, made where it is new.
     fn intern_audience(&mut self, name: &str) -> Result<u32>;
     /// Appends an audit event to the chain. `body` is its JSON text.

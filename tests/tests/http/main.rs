@@ -11,6 +11,7 @@
 
 mod envoy;
 mod gateways;
+mod oauth;
 mod scripts;
 mod trouble;
 

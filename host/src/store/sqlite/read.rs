@@ -7,15 +7,16 @@ use patrol_policy::types::{
 };
 use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_params, params};
 
-use super::columns::{Columns, bound, tenant_row_columns, user_row_columns};
+use super::columns::{Columns, bound, client_row_columns, tenant_row_columns, user_row_columns};
 use super::connections::Lent;
 use super::queries::{
-    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, LAPSED, LIST_LIVE, LIVE_NAME, OPEN_SESSIONS, OWNER,
-    SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
+    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, COUNT_SESSIONS, COUNT_TOKENS, LAPSED, LIST_LIVE,
+    LIVE_NAME, OPEN_SESSIONS, OWNER, SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
 };
 use super::uses::Uses;
 use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, Read, Result, SessionRow, TenantRow, TokenFilter, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter,
+    TokenRow, UserRow,
 };
 
 /// A consistent view through a connection.
@@ -158,6 +159,22 @@ impl<C: Lent> Read for View<C> {
         self.first(sql, [id.to_bytes()], |columns| columns.take())
     }
 
+    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
+        let idle_after = rule.now.saturating_sub(rule.idle_since);
+        let parameters = named_params! {
+            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since),
+            ":idle_after": bound(idle_after), ":by": bound(ending_by)
+        };
+        self.only(COUNT_TOKENS, parameters, |columns| {
+            Ok((columns.take()?, columns.take()?))
+        })
+    }
+
+    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64> {
+        let parameters = params![bound(opened_after), bound(used_after)];
+        self.only(COUNT_SESSIONS, parameters, |columns| columns.take())
+    }
+
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census> {
         let (sql, id) = match scope {
             Scope::Tenant(id) => (CENSUS_TENANT, id),
@@ -276,6 +293,25 @@ impl<C: Lent> Read for View<C> {
             |columns| columns.take(),
         )?;
         Ok(hash.flatten())
+    }
+
+    fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>> {
+        let sql = concat!(
+            "SELECT ",
+            client_row_columns!(),
+            " FROM client c LEFT JOIN tenant t ON t.key = c.tenant \
+             WHERE ?1 OR c.revoked_at IS NULL ORDER BY c.name, c.id"
+        );
+        self.all(sql, [revoked], |columns| columns.client_row())
+    }
+
+    fn client_row(&self, id: Id) -> Result<Option<ClientRow>> {
+        let sql = concat!(
+            "SELECT ",
+            client_row_columns!(),
+            " FROM client c LEFT JOIN tenant t ON t.key = c.tenant WHERE c.id = ?1"
+        );
+        self.first(sql, [id.to_bytes()], |columns| columns.client_row())
     }
 
     fn audience(&self, name: &str) -> Result<Option<u32>> {
