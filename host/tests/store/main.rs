@@ -18,4 +18,5 @@ mod people;
 mod records;
 mod support;
 mod sweeping;
+mod totals;
 mod uses;
