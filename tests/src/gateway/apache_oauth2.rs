@@ -39,7 +39,6 @@ impl ApacheOauth2 {
             if is_root() {
                 // Its workers have to become somebody else; they read the stand-in's answer.
                 open(&home);
-                command.args(["-c", "User www-data", "-c", "Group www-data"]);
             }
             command
         });
@@ -57,7 +56,7 @@ fn credentials(home: &Path, client: &str, secret: &str) {
 }
 
 /// Lets everyone into the directories down to this one.
-fn open(home: &Path) {
+pub fn open(home: &Path) {
     let ancestors = home.ancestors().take_while(|directory| *directory != std::env::temp_dir());
     for directory in ancestors.map(PathBuf::from).chain([home.join("patrol")]) {
         let everyone = std::fs::Permissions::from_mode(0o755);
@@ -81,6 +80,7 @@ fn configure(home: &Path, patrol: &Patrol, upstream: &Upstream, guarded: bool, [
             ),
             // To where failing tests show it.
             ("ErrorLog ${PATROL_RUN}/error.log", "ErrorLog /dev/stderr"),
+            ("Include demo.conf", ""),
         ],
     );
     replace(
