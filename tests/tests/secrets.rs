@@ -72,7 +72,11 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
     let first = seen.secret("a client", &created, "clientSecret");
     let rotated = program.run(&["client", "rotate", &id]).json();
     let secret = seen.secret("a rotated client", &rotated, "clientSecret");
-    let wrong = compose(Kind::Client, id.parse::<Id>().unwrap(), &unlike_anything(round ^ 0x80));
+    let wrong = compose(
+        Kind::Client,
+        id.parse::<Id>().unwrap(),
+        &unlike_anything(round ^ 0x80),
+    );
     let wrong = String::from_utf8(wrong.into_bytes()).unwrap();
     seen.needles.add_token("a wrong client secret", wrong.as_bytes());
 
@@ -98,16 +102,25 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
     let query = format!("POST /oauth2/introspect?client_secret={secret}&token={pat}");
     assert_eq!(ask(&query, "x", "x"), 401);
     for (kind, body) in [
-        (form, format!("client_id={id}&client_secret={secret}&client_secret={secret}&token={pat}")),
-        (("Content-Type", "application/json"), format!("{{\"client_secret\":\"{secret}\",\"token\":\"{pat}\"}}")),
-        (form, format!("client_id={secret}&client_secret={secret}&token={pat}")),
+        (
+            form,
+            format!("client_id={id}&client_secret={secret}&client_secret={secret}&token={pat}"),
+        ),
+        (
+            ("Content-Type", "application/json"),
+            format!("{{\"client_secret\":\"{secret}\",\"token\":\"{pat}\"}}"),
+        ),
+        (
+            form,
+            format!("client_id={secret}&client_secret={secret}&token={pat}"),
+        ),
     ] {
         let answer = wire::send(server, "POST /oauth2/introspect", &[kind], body.as_bytes()).unwrap();
         assert!(answer.status >= 400, "{answer:?}");
         seen.answer(&format!("{answer:?}"));
     }
     seen.answer(&program.run(&["client", "list"]).out);
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         seen.answer(&program.run(&["client", "revoke", &id]).out);
     }
 }

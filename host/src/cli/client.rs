@@ -125,7 +125,10 @@ pub(super) fn run(session: &mut Session, command: ClientCommand) -> anyhow::Resu
             let patrol = session.open()?;
             let row = patrol.revoke_client(&caller(), id)?;
             session.out.answer(&Client::new(&row, None), || {
-                format!("Revoked the client \"{}\". It never comes back.", plain(&row.name))
+                format!(
+                    "Revoked the client \"{}\". It never comes back.",
+                    plain(&row.name)
+                )
             })?;
         }
         ClientCommand::Rotate { id } => {

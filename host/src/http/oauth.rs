@@ -147,7 +147,10 @@ fn asked(
     let mut form = form.map_err(Failure::Request)?;
     let Credentials { id, secret } = form.credentials(headers)?;
     let origin = super::api::api_origin(headers, uri);
-    let client = app.gate().patrol().authenticate_client(id.expose(), &secret, &origin);
+    let client = app
+        .gate()
+        .patrol()
+        .authenticate_client(id.expose(), &secret, &origin);
     let client = client.map_err(|error| match app.gate().failed(&error, origin.address) {
         Some(wait) => Failure::TooMany(wait),
         None if matches!(error, Error::WrongClient { .. }) => Failure::Client,
@@ -155,7 +158,11 @@ fn asked(
     })?;
     // Only now: what a request lacks is told to clients, not to everybody.
     let token = form.token.ok_or(Failure::Request("there is no token"))?;
-    Ok(Asked { client, token, origin })
+    Ok(Asked {
+        client,
+        token,
+        origin,
+    })
 }
 
 /// What is known of a live token (RFC 7662, 2.2), and the headers by which gateways of other kinds name whose it is.

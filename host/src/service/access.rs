@@ -133,7 +133,12 @@ impl Patrol {
             })
     }
 
-    pub(super) fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+    pub(super) fn verify_token(
+        &self,
+        presented: &[u8],
+        audience: &str,
+        origin: &Origin,
+    ) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =

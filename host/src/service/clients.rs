@@ -121,13 +121,17 @@ impl Patrol {
                 .map_err(|why| Error::Invalid(format!("\"{audience}\" cannot be an audience: {why}")))?;
         }
         if spec.expires.is_some_and(|expires| expires <= self.now()) {
-            return Err(Error::Invalid("the expiration date is not in the future".to_owned()));
+            return Err(Error::Invalid(
+                "the expiration date is not in the future".to_owned(),
+            ));
         }
         let id = self.new_id()?;
         let bytes = draw()?;
         let row = self.change(|transaction| {
             let tenant = spec.tenant.as_deref();
-            let tenant = tenant.map(|tenant| tenant_named(transaction, tenant)).transpose()?;
+            let tenant = tenant
+                .map(|tenant| tenant_named(transaction, tenant))
+                .transpose()?;
             let created = self.now();
             transaction.insert_client(&NewClientRow {
                 id,
@@ -210,9 +214,8 @@ impl Patrol {
             let reason = ClientRefusal::Unknown;
             return Err(Error::WrongClient { client: None, reason });
         };
-        let matches = text.is_ok_and(|text| {
-            text.id() == row.id && bool::from(text.matches(row.scheme, &row.digest))
-        });
+        let matches =
+            text.is_ok_and(|text| text.id() == row.id && bool::from(text.matches(row.scheme, &row.digest)));
         let reason = if row.revoked.is_some() {
             Some(ClientRefusal::Revoked)
         } else if !matches {
@@ -267,7 +270,10 @@ impl Patrol {
             return Ok(None);
         };
         let row = match kind {
-            Kind::Session => self.store.session(text.id())?.map(|read| Arc::new(read.row.token.clone())),
+            Kind::Session => self
+                .store
+                .session(text.id())?
+                .map(|read| Arc::new(read.row.token.clone())),
             _ => self.store.token(text.id())?.map(|read| read.row),
         };
         Ok(row.filter(|row| client.covers(row)))
@@ -280,7 +286,12 @@ impl Patrol {
     ///
     /// # Errors
     /// No verdict: nothing was changed.
-    pub fn revoke_presented(&self, client: &Client, presented: &[u8], origin: &Origin) -> Result<bool, Error> {
+    pub fn revoke_presented(
+        &self,
+        client: &Client,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<bool, Error> {
         let origin = by_client(origin, client);
         let ended = match kind_of(presented) {
             Kind::Session => self.revoke_presented_session(client, presented, &origin),
@@ -293,7 +304,12 @@ impl Patrol {
         }
     }
 
-    fn revoke_presented_token(&self, client: &Client, presented: &[u8], origin: &Origin) -> Result<(), Error> {
+    fn revoke_presented_token(
+        &self,
+        client: &Client,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<(), Error> {
         let judged = (|| {
             let text = token::parse(Kind::Pat, presented).map_err(|reason| refused(reason, None))?;
             let read = self.store.token(text.id())?;
@@ -310,12 +326,23 @@ impl Patrol {
             Ok(id)
         })();
         let id = judged.inspect_err(|error| {
-            self.note_refused("revoke_personal_access_token", Kind::Pat, presented, error, origin);
+            self.note_refused(
+                "revoke_personal_access_token",
+                Kind::Pat,
+                presented,
+                error,
+                origin,
+            );
         })?;
         self.revoke(&Caller::token(id, origin.clone()), id).map(drop)
     }
 
-    fn revoke_presented_session(&self, client: &Client, presented: &[u8], origin: &Origin) -> Result<(), Error> {
+    fn revoke_presented_session(
+        &self,
+        client: &Client,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<(), Error> {
         let end = || {
             let row = self.covered(client, Kind::Session, presented)?;
             let row = row.ok_or_else(|| refused(RefusalReason::Unknown, None))?;
@@ -342,7 +369,9 @@ impl Patrol {
             let cause = Cause::SessionClosed;
             transaction.end_session(session.id, End { at: now, cause })?;
             let caller = Caller::token(session.token, origin.clone());
-            let event = AuditEvent::new("logout", now, &caller).token(row).session(session.id);
+            let event = AuditEvent::new("logout", now, &caller)
+                .token(row)
+                .session(session.id);
             Ok(((), event))
         })
     }

@@ -21,8 +21,8 @@ use patrol_policy::types::{
 };
 
 pub use rows::{
-    AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter,
-    TokenRead, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
+    TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.

@@ -36,7 +36,10 @@ fn a_client_is_read_as_it_was_stored() {
     assert_eq!(row.tenant, Some((fixture.tenant, "acme".to_owned())));
     assert_eq!(row.audiences, ["api", "stock"], "sorted, each once");
     assert_eq!((row.scheme, row.digest), (1, digest(7)));
-    assert_eq!((row.created, row.expires, row.revoked), (NOW, Some(NOW + 1), None));
+    assert_eq!(
+        (row.created, row.expires, row.revoked),
+        (NOW, Some(NOW + 1), None)
+    );
     let read = fixture.store.read().unwrap();
     assert_eq!(read.client_row(client.id).unwrap().as_ref(), Some(&*row));
     assert_eq!(fixture.store.client(id()).unwrap(), None);
@@ -65,7 +68,14 @@ fn a_name_is_taken_until_its_client_is_revoked() {
     };
     let row = |name: &str, revoked| (name.to_owned(), revoked);
     assert_eq!(names(false), [row("aardvark", None), row("apache", None)]);
-    assert_eq!(names(true), [row("aardvark", None), row("apache", Some(NOW)), row("apache", None)]);
+    assert_eq!(
+        names(true),
+        [
+            row("aardvark", None),
+            row("apache", Some(NOW)),
+            row("apache", None)
+        ]
+    );
 }
 
 #[test]
@@ -75,9 +85,14 @@ fn a_revoked_client_has_no_digest_and_never_gets_one_back() {
     let client = new("apache", &audiences);
     fixture.write(|transaction| {
         transaction.insert_client(&client).unwrap();
-        transaction.replace_client_secret(client.id, 1, digest(8)).unwrap();
+        transaction
+            .replace_client_secret(client.id, 1, digest(8))
+            .unwrap();
     });
-    assert_eq!(fixture.store.client(client.id).unwrap().unwrap().digest, digest(8));
+    assert_eq!(
+        fixture.store.client(client.id).unwrap().unwrap().digest,
+        digest(8)
+    );
     fixture.write(|transaction| {
         transaction.revoke_client(client.id, NOW).unwrap();
         transaction.revoke_client(client.id, NOW + 9).unwrap();
@@ -86,7 +101,10 @@ fn a_revoked_client_has_no_digest_and_never_gets_one_back() {
         assert!(transaction.replace_client_secret(id(), 1, digest(9)).is_err());
     });
     let row = fixture.store.client(client.id).unwrap().unwrap();
-    assert_eq!((row.scheme, row.digest, row.revoked), (0, Digest::default(), Some(NOW)));
+    assert_eq!(
+        (row.scheme, row.digest, row.revoked),
+        (0, Digest::default(), Some(NOW))
+    );
     let raw = raw(fixture.dir.path());
     for change in [
         "UPDATE client SET revoked_at = NULL",
@@ -107,7 +125,10 @@ fn a_tenant_that_is_not_there_is_an_error_and_no_lack_of_a_limit() {
     };
     let mut transaction = fixture.store.begin().unwrap();
     let error = transaction.insert_client(&client).unwrap_err();
-    assert!(matches!(error, StoreError::NotFound { what: "tenant", .. }), "{error}");
+    assert!(
+        matches!(error, StoreError::NotFound { what: "tenant", .. }),
+        "{error}"
+    );
     assert_eq!(transaction.client_row(client.id).unwrap(), None);
 }
 
@@ -118,7 +139,10 @@ fn a_kept_client_is_read_anew_after_a_second_store_has_changed_it() {
     let client = new("apache", &audiences);
     fixture.write(|transaction| transaction.insert_client(&client).unwrap());
     let read = || fixture.store.client(client.id).unwrap().unwrap();
-    assert!(std::sync::Arc::ptr_eq(&read(), &read()), "the same row, from memory");
+    assert!(
+        std::sync::Arc::ptr_eq(&read(), &read()),
+        "the same row, from memory"
+    );
     let second = open(fixture.dir.path());
     let mut transaction = second.begin().unwrap();
     transaction.revoke_client(client.id, NOW).unwrap();

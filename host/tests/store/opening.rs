@@ -117,7 +117,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
     drop(fixture.store);
     let known = version(dir.path());
     let newer = known + 1;
-    raw(dir.path()).pragma_update(None, "user_version", newer).unwrap();
+    raw(dir.path())
+        .pragma_update(None, "user_version", newer)
+        .unwrap();
     let error = refused(dir.path());
     assert_eq!(
         error.to_string(),
@@ -126,7 +128,9 @@ fn a_newer_schema_is_refused_and_left_alone() {
              another --data directory"
         )
     );
-    raw(dir.path()).pragma_update(None, "user_version", known).unwrap();
+    raw(dir.path())
+        .pragma_update(None, "user_version", known)
+        .unwrap();
     assert!(
         open(dir.path())
             .read()

@@ -42,7 +42,11 @@ impl ApacheOauth2 {
             }
             command
         });
-        Self { port, process, client }
+        Self {
+            port,
+            process,
+            client,
+        }
     }
 }
 
@@ -57,7 +61,9 @@ fn credentials(home: &Path, client: &str, secret: &str) {
 
 /// Lets everyone into the directories down to this one.
 pub fn open(home: &Path) {
-    let ancestors = home.ancestors().take_while(|directory| *directory != std::env::temp_dir());
+    let ancestors = home
+        .ancestors()
+        .take_while(|directory| *directory != std::env::temp_dir());
     for directory in ancestors.map(PathBuf::from).chain([home.join("patrol")]) {
         let everyone = std::fs::Permissions::from_mode(0o755);
         std::fs::set_permissions(directory, everyone).expect("it is ours");
@@ -88,21 +94,21 @@ fn configure(home: &Path, patrol: &Patrol, upstream: &Upstream, guarded: bool, [
         &[("127.0.0.1:8787", &patrol), ("127.0.0.1:8786", &away)],
     );
     // As an operator does who has such a header among `credential_headers`.
-    for (file, lines) in [
-        ("host.conf", &["SetEnvIf X-Api-Key \",\"", "SetEnvIf X-Api-Key \"^", "RewriteCond %{HTTP:X-Api-Key}"][..]),
-        (
-            "host.conf",
-            &[
-                "RewriteCond %{HTTP:Authorization}%{HTTP:X-Tableau-Session-Token} \".\"\n# RewriteRule",
-            ],
-        ),
-        ("protect.conf", &["RequestHeader unset X-Api-Key"]),
-    ] {
-        assert!(lines.iter().any(|line| line.contains(KEY_HEADER) || line.contains("RewriteRule")));
-        for line in lines {
-            let commented = format!("# {line}");
-            replace(&home.join("patrol").join(file), &[(&commented, &line.replace("\n# ", "\n"))]);
-        }
+    let condition = "RewriteCond %{HTTP:Authorization}%{HTTP:X-Tableau-Session-Token} \".\"";
+    let rule = "RewriteRule \"^\" \"-\" [R=400,L]";
+    let lines = [
+        ("host.conf", format!("SetEnvIf {KEY_HEADER} \",\"")),
+        ("host.conf", format!("RewriteCond %{{HTTP:{KEY_HEADER}}}")),
+        ("host.conf", format!("{condition}\n# {rule}")),
+        ("host.conf", format!("SetEnvIf {KEY_HEADER} \"^")),
+        ("protect.conf", format!("RequestHeader unset {KEY_HEADER}")),
+    ];
+    for (file, line) in lines {
+        let switched_on = line.replace("\n# ", "\n");
+        replace(
+            &home.join("patrol").join(file),
+            &[(&format!("# {line}"), &switched_on)],
+        );
     }
     if !guarded {
         replace(&conf, &[("Include patrol/protect.conf", "Require all granted")]);

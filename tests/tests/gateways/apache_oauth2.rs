@@ -23,12 +23,18 @@ fn the_trail_names_apache_as_the_client_that_asked_and_its_log_no_token() {
         (events.len() >= 2).then_some(events)
     });
     // Once for Apache, which asks about a token, and once for the client that it turned away.
-    let asked = events.iter().find(|event| event["initiatingClientName"] == "apache");
+    let asked = events
+        .iter()
+        .find(|event| event["initiatingClientName"] == "apache");
     let asked = asked.unwrap_or_else(|| panic!("{events:?}"));
     assert_eq!(asked["initiatingClientId"], json!(world.gateway.client));
     assert_eq!(asked["initiatingUrl"], "/oauth2/introspect");
     let told = events.iter().find(|event| event["initiatingUrl"] == "/thing");
-    assert_eq!(told.unwrap()["initiatingUserIpAddress"], "127.0.0.1", "{events:?}");
+    assert_eq!(
+        told.unwrap()["initiatingUserIpAddress"],
+        "127.0.0.1",
+        "{events:?}"
+    );
     for event in &events {
         assert_eq!(event["eventOutcomeReason"], "revoked", "{event}");
     }
@@ -49,7 +55,11 @@ fn where_apache_is_no_client_any_more_there_is_no_verdict_and_no_way_in() {
     world.patrol.json(&["client", "revoke", &world.gateway.client]);
     let before = world.upstream.requests();
     let answer = world.ask_once("/thing", &Form::Bearer.arguments(&token.secret));
-    assert_eq!((answer.status, answer.all("Retry-After")), (503, vec!["1"]), "{answer:?}");
+    assert_eq!(
+        (answer.status, answer.all("Retry-After")),
+        (503, vec!["1"]),
+        "{answer:?}"
+    );
     assert_eq!(world.upstream.requests(), before);
     // What is wrong with a token is still told.
     let wrong = world.ask_once("/thing", &Form::Bearer.arguments("nonsense"));
@@ -92,7 +102,10 @@ fn the_steps_in_the_readme_work_as_written() {
             ("Listen 127.0.0.1:8080", &format!("Listen {gateway}")),
             ("<VirtualHost *:8080>", &format!("<VirtualHost *:{port}>")),
             ("127.0.0.1:9000", &service),
-            ("Define PATROL_RUN /tmp/patrol-apache-oauth2", &format!("Define PATROL_RUN {run}")),
+            (
+                "Define PATROL_RUN /tmp/patrol-apache-oauth2",
+                &format!("Define PATROL_RUN {run}"),
+            ),
         ],
     );
     replace(
@@ -100,7 +113,11 @@ fn the_steps_in_the_readme_work_as_written() {
         &[("127.0.0.1:8787", &patrol), ("127.0.0.1:8786", &refusal)],
     );
     let demo = std::fs::read_to_string(shipped_here.join("demo.conf")).unwrap();
-    std::fs::write(shipped_here.join("demo.conf"), demo.replace("127.0.0.1:9000", &service)).unwrap();
+    std::fs::write(
+        shipped_here.join("demo.conf"),
+        demo.replace("127.0.0.1:9000", &service),
+    )
+    .unwrap();
     if is_root() {
         // Its workers become somebody else.
         open(&shipped_here);
@@ -109,7 +126,10 @@ fn the_steps_in_the_readme_work_as_written() {
         ("127.0.0.1:8787", &*patrol),
         ("127.0.0.1:8080", &*gateway),
         ("patrol serve", &format!("patrol serve --listen {patrol}")),
-        ("$PWD/host/gateways/apache-oauth2", &shipped_here.to_string_lossy()),
+        (
+            "$PWD/host/gateways/apache-oauth2",
+            &shipped_here.to_string_lossy(),
+        ),
         ("/tmp/patrol-apache-oauth2", &run),
     ];
     readme::follow("apache-oauth2", directory.path(), &changes);

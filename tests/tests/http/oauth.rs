@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use patrol::config::Config;
-use patrol::service::{ClientSpec, NewAccount, NewClient};
+use patrol::service::{ClientSpec, NewAccount, NewClient, NewToken};
 use patrol_policy::token::{Kind, compose};
 use patrol_policy::types::{DAY, HOUR, Id, MINUTE};
 use patrol_tests::deployment::{AUDIENCE, Deployment, START, id, operator, user, verify};
@@ -88,7 +88,11 @@ fn assert_dead(answer: &Answer, what: &str) {
 
 #[track_caller]
 fn assert_error(answer: &Answer, status: u16, error: &str) {
-    assert_eq!((answer.status, &answer.json()["error"]), (status, &json!(error)), "{answer:?}");
+    assert_eq!(
+        (answer.status, &answer.json()["error"]),
+        (status, &json!(error)),
+        "{answer:?}"
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 }
 
@@ -96,14 +100,19 @@ fn assert_error(answer: &Answer, status: u16, error: &str) {
 fn a_live_token_is_described_with_the_members_of_rfc_7662_and_whose_it_is() {
     let world = World::new();
     let it = &world.it;
-    it.patrol.rename_user(&operator(), &user(it.alice), "Zoé 100%").unwrap();
+    it.patrol
+        .rename_user(&operator(), &user(it.alice), "Zoé 100%")
+        .unwrap();
     it.patrol
         .set_roles(&operator(), &user(it.alice), &["reader".into(), "admin".into()])
         .unwrap();
     let token = it.issue(it.alice, "在庫");
     it.clock.set(START + 1_500);
     let answer = world.introspect(&text(&token));
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("application/json"))
+    );
     assert_eq!(answer.header("cache-control"), Some("no-store"));
     let expires = START + 1_500 + 15 * DAY;
     assert_eq!(
@@ -141,10 +150,13 @@ fn a_session_is_described_as_its_own_until_it_ends_r8() {
     assert_eq!(told["jti"], identity.session.unwrap().to_string());
     assert_eq!(told["x_patrol_session"], told["jti"]);
     assert_eq!(told["x_patrol_token_id"], id(&token).to_string());
-    assert_eq!((&told["iat"], &told["exp"]), (
-        &json!((START + HOUR) / 1_000),
-        &json!((START + HOUR + 30 * MINUTE) / 1_000)
-    ));
+    assert_eq!(
+        (&told["iat"], &told["exp"]),
+        (
+            &json!((START + HOUR) / 1_000),
+            &json!((START + HOUR + 30 * MINUTE) / 1_000)
+        )
+    );
     // Somebody without roles has no scope, which is not the same as an empty one (RFC 6749, 3.3).
     assert_eq!(told.get("scope"), None, "{told}");
     world.it.patrol.revoke(&operator(), id(&token)).unwrap();
@@ -164,7 +176,9 @@ fn every_dead_token_is_the_same_two_words() {
         .issue(&operator(), it.alice, "elsewhere", START + DAY, "reports")
         .unwrap();
     let closed = String::from_utf8(it.sign_in(&good)).unwrap();
-    it.patrol.close_session(closed.as_bytes(), &Default::default()).unwrap();
+    it.patrol
+        .close_session(closed.as_bytes(), &Default::default())
+        .unwrap();
     it.patrol.revoke(&operator(), id(&revoked)).unwrap();
     it.patrol.set_enabled(&operator(), &user(it.bob), false).unwrap();
     let composed = |kind, id| String::from_utf8(compose(kind, id, &[4; 32]).into_bytes()).unwrap();
@@ -194,20 +208,41 @@ fn every_dead_token_is_the_same_two_words() {
         assert_eq!(world.introspect(token), first, "{what}");
     }
     it.patrol
-        .change_auth_method(&operator(), patrol_policy::types::Scope::Tenant(it.tenant), "saml")
+        .change_auth_method(
+            &operator(),
+            patrol_policy::types::Scope::Tenant(it.tenant),
+            "saml",
+        )
         .unwrap();
-    assert_eq!(world.introspect(&text(&changed)), first, "after a change of method (R9)");
+    assert_eq!(
+        world.introspect(&text(&changed)),
+        first,
+        "after a change of method (R9)"
+    );
 }
 
 #[test]
 fn r5_introspection_is_a_use_only_where_the_token_is_live_and_within_the_clients_limits() {
     let world = World::new();
     let it = &world.it;
-    let narrow = client(it, "elsewhere", |spec| spec.audiences = vec!["reports".to_owned()]);
+    let narrow = client(it, "elsewhere", |spec| {
+        spec.audiences = vec!["reports".to_owned()]
+    });
     let token = it.issue(it.alice, "one");
-    let used = || it.patrol.show_token(id(&token)).unwrap().row.state.token.last_used;
+    let used = || {
+        it.patrol
+            .show_token(id(&token))
+            .unwrap()
+            .row
+            .state
+            .token
+            .last_used
+    };
     it.clock.set(START + HOUR);
-    assert_dead(&world.ask(INTROSPECT, &narrow, &text(&token)), "beyond the client's audiences");
+    assert_dead(
+        &world.ask(INTROSPECT, &narrow, &text(&token)),
+        "beyond the client's audiences",
+    );
     assert_eq!(used(), None);
     assert_eq!(world.introspect(&text(&token)).json()["active"], true);
     assert_eq!(used(), Some(START + HOUR));
@@ -222,7 +257,11 @@ fn r4_roles_are_the_owners_of_this_moment() {
     let world = World::new();
     let token = text(&world.it.issue(world.it.alice, "one"));
     assert_eq!(world.introspect(&token).json()["scope"], "admin");
-    world.it.patrol.set_roles(&operator(), &user(world.it.alice), &[]).unwrap();
+    world
+        .it
+        .patrol
+        .set_roles(&operator(), &user(world.it.alice), &[])
+        .unwrap();
     assert_eq!(world.introspect(&token).json().get("scope"), None);
 }
 
@@ -230,14 +269,18 @@ fn r4_roles_are_the_owners_of_this_moment() {
 fn r12_a_client_sees_the_tokens_of_its_audiences_and_of_its_tenant_only() {
     let world = World::new();
     let it = &world.it;
-    it.patrol.create_tenant(&operator(), "other", "password", false).unwrap();
+    it.patrol
+        .create_tenant(&operator(), "other", "password", false)
+        .unwrap();
     let eve = NewAccount {
         name: "eve".to_owned(),
         ..NewAccount::default()
     };
     let eve = it.patrol.create_user(&operator(), "other", &eve).unwrap().id;
     let issue = |owner, audience: &str| {
-        let token = it.patrol.issue(&operator(), owner, audience, START + DAY, audience);
+        let token = it
+            .patrol
+            .issue(&operator(), owner, audience, START + DAY, audience);
         text(&token.unwrap())
     };
     let tokens = [
@@ -251,7 +294,9 @@ fn r12_a_client_sees_the_tokens_of_its_audiences_and_of_its_tenant_only() {
     let clients = [
         (client(it, "default", |_| {}), [true, false, false, true, false]),
         (
-            client(it, "two", |spec| spec.audiences = audiences(&["stock", "reports"])),
+            client(it, "two", |spec| {
+                spec.audiences = audiences(&["stock", "reports"])
+            }),
             [false, true, true, false, true],
         ),
         (
@@ -316,15 +361,24 @@ fn a_client_authenticates_by_basic_or_by_the_form_and_not_by_both() {
     for (headers, body) in [
         (vec![("Authorization", &*basic)], token),
         (vec![("authorization", &*encoded)], token),
-        (vec![("Authorization", &*basic)], &*format!("{token}&client_id={name}")),
+        (
+            vec![("Authorization", &*basic)],
+            &*format!("{token}&client_id={name}"),
+        ),
         (vec![], posted),
     ] {
         assert_eq!(ask(&headers, body).json()["active"], true, "{headers:?} {body}");
     }
     for (headers, body) in [
         (vec![("Authorization", &*basic)], posted),
-        (vec![("Authorization", &*basic), ("Authorization", &*basic)], token),
-        (vec![("Authorization", &*basic)], &*format!("{token}&client_id={}", Id::from_u128(7))),
+        (
+            vec![("Authorization", &*basic), ("Authorization", &*basic)],
+            token,
+        ),
+        (
+            vec![("Authorization", &*basic)],
+            &*format!("{token}&client_id={}", Id::from_u128(7)),
+        ),
         (vec![], &*format!("{posted}&client_secret={secret}")),
     ] {
         assert_error(&ask(&headers, body), 400, "invalid_request");
@@ -383,7 +437,10 @@ fn who_is_no_client_learns_nothing_whatever_is_wrong() {
         for answer in &answers {
             assert_eq!(answer, &answers[0]);
         }
-        assert_eq!((answers[0].status, &*answers[0].body), (401, r#"{"error":"invalid_client"}"#));
+        assert_eq!(
+            (answers[0].status, &*answers[0].body),
+            (401, r#"{"error":"invalid_client"}"#)
+        );
         let challenge = answers[0].header("www-authenticate").unwrap();
         assert!(challenge.starts_with("Basic realm="), "{challenge}");
     }
@@ -426,7 +483,11 @@ fn what_is_no_form_with_one_token_is_a_bad_request() {
     // Names in the query are not read: they would be in every log on the way.
     let query = format!("{INTROSPECT}?token={token}");
     let headers = [FORM, ("Authorization", &*credentials)];
-    assert_error(&send(world.listener.address, &query, &headers, b"").unwrap(), 400, "invalid_request");
+    assert_error(
+        &send(world.listener.address, &query, &headers, b"").unwrap(),
+        400,
+        "invalid_request",
+    );
     // A charset, other parameters and hints of any kind are fine.
     let charset = ("Content-Type", "Application/X-WWW-Form-URLEncoded; charset=utf-8");
     let headers = [charset, ("Authorization", &*credentials)];
@@ -529,7 +590,11 @@ fn the_secret_before_a_rotation_revokes_during_its_overlap() {
     let second = it.patrol.rotate(&operator(), id(&first), HOUR).unwrap();
     it.clock.set(START + HOUR);
     assert_eq!(world.revoke(&text(&first)).status, 200);
-    assert_eq!(world.introspect(&text(&second)).json()["active"], true, "the overlap is over");
+    assert_eq!(
+        world.introspect(&text(&second)).json()["active"],
+        true,
+        "the overlap is over"
+    );
     let third = it.patrol.rotate(&operator(), id(&first), HOUR).unwrap();
     assert_eq!(world.revoke(&text(&second)).status, 200);
     assert_dead(&world.introspect(&text(&third)), "all of it is one token");
@@ -543,7 +608,10 @@ fn refusals_are_in_the_trail_with_the_client_that_asked() {
     it.patrol.revoke(&operator(), id(&token)).unwrap();
     world.introspect(&text(&token));
     let event = it.last_event("verify_personal_access_token");
-    assert_eq!((&event["eventOutcome"], &event["eventOutcomeReason"]), (&json!("unauthorized"), &json!("revoked")));
+    assert_eq!(
+        (&event["eventOutcome"], &event["eventOutcomeReason"]),
+        (&json!("unauthorized"), &json!("revoked"))
+    );
     assert_eq!(event["initiatingClientId"], world.client.row.id.to_string());
     assert_eq!(event["initiatingClientName"], "resource server");
     assert_eq!(event["initiatingUrl"], "/oauth2/introspect");
@@ -560,20 +628,35 @@ fn where_there_is_no_verdict_the_answer_is_503_and_never_active() {
     let token = it.issue(it.alice, "one");
     let revoked = it.issue(it.alice, "revoked");
     it.patrol.revoke(&operator(), id(&revoked)).unwrap();
-    for case in ["unreachable", "floor-yes-to-anything", "floor-invented", "endless-loop"] {
+    for case in [
+        "unreachable",
+        "floor-yes-to-anything",
+        "floor-invented",
+        "endless-loop",
+    ] {
         let hostile = Arc::new(it.under(&hostile::policy(case)));
         let listener = Listener::start(&hostile);
         let ask = |request: &str, token: &str| {
             let credentials = basic(&world.client);
             let headers = [FORM, ("Authorization", &*credentials)];
-            send(listener.address, request, &headers, format!("token={token}").as_bytes()).unwrap()
+            send(
+                listener.address,
+                request,
+                &headers,
+                format!("token={token}").as_bytes(),
+            )
+            .unwrap()
         };
         for answer in [ask(INTROSPECT, &text(&revoked)), ask(REVOKE, &text(&token))] {
             assert_error(&answer, 503, "temporarily_unavailable");
             assert_eq!(answer.header("retry-after"), Some("1"), "{case}");
         }
     }
-    assert_eq!(world.introspect(&text(&token)).json()["active"], true, "no fault has revoked it");
+    assert_eq!(
+        world.introspect(&text(&token)).json()["active"],
+        true,
+        "no fault has revoked it"
+    );
 
     // Nobody can be written for: a revocation is not one until it is on disk.
     let raw = rusqlite::Connection::open(it.path().join("patrol.db")).unwrap();
@@ -582,7 +665,8 @@ fn where_there_is_no_verdict_the_answer_is_503_and_never_active() {
     assert_error(&answer, 503, "temporarily_unavailable");
     assert_eq!(answer.header("retry-after"), Some("1"));
     assert_eq!(world.introspect(&text(&token)).json()["active"], true);
-    raw.execute_batch("ROLLBACK; ALTER TABLE token RENAME TO gone").unwrap();
+    raw.execute_batch("ROLLBACK; ALTER TABLE token RENAME TO gone")
+        .unwrap();
     assert_error(&world.introspect(&text(&token)), 503, "temporarily_unavailable");
     raw.execute_batch("ALTER TABLE client RENAME TO lost").unwrap();
     assert_error(&world.introspect(&text(&token)), 503, "temporarily_unavailable");
@@ -607,7 +691,10 @@ fn metadata(server: SocketAddr) -> Answer {
 fn the_metadata_say_where_the_endpoints_are_and_what_they_take() {
     let world = World::new();
     let answer = metadata(world.listener.address);
-    assert_eq!((answer.status, answer.header("content-type")), (200, Some("application/json")));
+    assert_eq!(
+        (answer.status, answer.header("content-type")),
+        (200, Some("application/json"))
+    );
     let methods = json!(["client_secret_basic", "client_secret_post"]);
     assert_eq!(
         answer.json(),
@@ -622,7 +709,14 @@ fn the_metadata_say_where_the_endpoints_are_and_what_they_take() {
         })
     );
     let told: Value = answer.json();
-    let path = |member: &str| told[member].as_str().unwrap().strip_prefix("http://patrol").unwrap().to_owned();
+    let path = |member: &str| {
+        told[member]
+            .as_str()
+            .unwrap()
+            .strip_prefix("http://patrol")
+            .unwrap()
+            .to_owned()
+    };
     for endpoint in ["introspection_endpoint", "revocation_endpoint"] {
         let request = format!("POST {}", path(endpoint));
         let answer = send(world.listener.address, &request, &[FORM], b"token=x").unwrap();
@@ -638,8 +732,78 @@ fn the_public_url_is_the_issuer_whatever_host_was_asked() {
     let world = World::with(config);
     let told = metadata(world.listener.address).json();
     assert_eq!(told["issuer"], "https://patrol.example.com");
-    assert_eq!(told["revocation_endpoint"], "https://patrol.example.com/oauth2/revoke");
-    assert_eq!(told["jwks_uri"], "https://patrol.example.com/.well-known/jwks.json");
+    assert_eq!(
+        told["revocation_endpoint"],
+        "https://patrol.example.com/oauth2/revoke"
+    );
+    assert_eq!(
+        told["jwks_uri"],
+        "https://patrol.example.com/.well-known/jwks.json"
+    );
     let token = text(&world.it.issue(world.it.alice, "one"));
-    assert_eq!(world.introspect(&token).json()["iss"], "https://patrol.example.com");
+    assert_eq!(
+        world.introspect(&token).json()["iss"],
+        "https://patrol.example.com"
+    );
+}
+
+/// Asks as Apache does on behalf of a request that it has turned away.
+fn refusal(world: &World, credential: &[(&str, &str)]) -> Answer {
+    let gateway = [
+        ("X-Original-URI", "/thing?a=b"),
+        ("X-Original-Method", "GET"),
+        ("X-Real-IP", "192.0.2.7"),
+    ];
+    let headers = [&gateway, credential].concat();
+    send(world.listener.address, "GET /check/oauth2", &headers, b"").unwrap()
+}
+
+#[test]
+fn a_gateway_that_has_said_no_is_told_what_to_say_and_never_yes() {
+    let world = World::new();
+    let it = &world.it;
+    let (good, revoked) = (it.issue(it.alice, "good"), it.issue(it.alice, "revoked"));
+    it.patrol.revoke(&operator(), id(&revoked)).unwrap();
+    let bearer = |token: &NewToken| format!("Bearer {}", text(token));
+
+    let nothing = refusal(&world, &[]);
+    assert_eq!(
+        (nothing.status, nothing.header("www-authenticate")),
+        (401, Some("Bearer realm=\"patrol\""))
+    );
+    let dead = refusal(&world, &[("Authorization", &bearer(&revoked))]);
+    let challenge = "Bearer realm=\"patrol\", error=\"invalid_token\"";
+    assert_eq!(
+        (dead.status, dead.header("www-authenticate")),
+        (401, Some(challenge))
+    );
+    let event = it.last_event("verify_personal_access_token");
+    assert_eq!(
+        (&event["initiatingUrl"], &event["initiatingUserIpAddress"]),
+        (&json!("/thing"), &json!("192.0.2.7"))
+    );
+    let twice = [
+        ("Authorization", &*bearer(&good)),
+        ("Authorization", &*bearer(&good)),
+    ];
+    assert_eq!(refusal(&world, &twice).status, 400);
+    // Whoever is good now was turned away for a reason that did not last.
+    let good = refusal(&world, &[("Authorization", &bearer(&good))]);
+    assert_eq!((good.status, good.header("retry-after")), (503, Some("1")));
+    assert!(
+        good.headers.iter().all(|(name, _)| !name.starts_with("x-patrol")),
+        "{good:?}"
+    );
+
+    for headers in [
+        &[][..],
+        &[("X-Original-URI", "/thing")],
+        &[("X-Original-Method", "GET")],
+    ] {
+        let answer = send(world.listener.address, "GET /check/oauth2", headers, b"").unwrap();
+        assert_eq!(
+            (answer.status, &answer.json()["errorCode"]),
+            (400, &json!("E_400_GATEWAY"))
+        );
+    }
 }

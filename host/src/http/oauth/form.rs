@@ -177,12 +177,22 @@ mod tests {
         let pair = |id: &str, secret: &str| Ok((id.to_owned(), secret.to_owned()));
         assert_eq!(read(&encoded("a%3Ab:c%25+d:e"), ""), pair("a:b", "c% d:e"));
         assert_eq!(read(&encoded("a:b"), "client_id=a"), pair("a", "b"));
-        assert_eq!(read(&HeaderMap::new(), "client_id=a&client_secret=b%3A"), pair("a", "b:"));
+        assert_eq!(
+            read(&HeaderMap::new(), "client_id=a&client_secret=b%3A"),
+            pair("a", "b:")
+        );
     }
 
     #[test]
     fn credentials_that_cannot_be_read_are_none() {
-        for value in ["Basic", "Basic ", "Basic !", "Basic YQ==", "Bearer YTpi", "Basic YTolMg=="] {
+        for value in [
+            "Basic",
+            "Basic ",
+            "Basic !",
+            "Basic YQ==",
+            "Bearer YTpi",
+            "Basic YTolMg==",
+        ] {
             assert_eq!(read(&headers(value), ""), Err("client".to_owned()), "{value}");
         }
         for body in ["", "client_id=a", "client_secret=b", "client_id=a&client_secret="] {

@@ -39,7 +39,8 @@ struct Metadata<'a> {
 pub(super) async fn metadata(State(app): State<App>, headers: HeaderMap) -> Response {
     let config = app.config();
     let Some(issuer) = issuer(&config, &headers) else {
-        return Failure::Request("the request must name one host, or api.public_url must be set").into_response();
+        return Failure::Request("the request must name one host, or api.public_url must be set")
+            .into_response();
     };
     let at = |path: &str| format!("{issuer}{path}");
     let body = Metadata {
@@ -85,11 +86,17 @@ mod tests {
     #[test]
     fn the_issuer_is_the_public_url_or_the_one_host_that_was_asked() {
         let mut config = Config::default();
-        assert_eq!(named(&config, &["127.0.0.1:8787"]).as_deref(), Some("http://127.0.0.1:8787"));
+        assert_eq!(
+            named(&config, &["127.0.0.1:8787"]).as_deref(),
+            Some("http://127.0.0.1:8787")
+        );
         for wrong in [&[][..], &["a", "b"], &["user@host"], &["a/b"], &["a b"], &[""]] {
             assert_eq!(named(&config, wrong), None, "{wrong:?}");
         }
         config.api.public_url = Some("https://api.example.com/".to_owned());
-        assert_eq!(named(&config, &["elsewhere"]).as_deref(), Some("https://api.example.com"));
+        assert_eq!(
+            named(&config, &["elsewhere"]).as_deref(),
+            Some("https://api.example.com")
+        );
     }
 }

@@ -91,8 +91,8 @@ macro_rules! client_row_columns {
 }
 
 pub(super) use {
-    client_row_columns, live, owner_columns, session_columns, tenant_row_columns, token_columns, token_row_columns, token_tables,
-    user_row_columns,
+    client_row_columns, live, owner_columns, session_columns, tenant_row_columns, token_columns,
+    token_row_columns, token_tables, user_row_columns,
 };
 
 /// Takes the columns of a row one after the other.

@@ -15,7 +15,8 @@ use super::queries::{
 };
 use super::uses::Uses;
 use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter,
+    TokenRow, UserRow,
 };
 
 /// A consistent view through a connection.

@@ -206,17 +206,23 @@ mod tests {
             for step in MIGRATIONS.iter().take(version) {
                 connection.execute_batch(step).unwrap();
             }
-            connection.pragma_update(None, "application_id", APPLICATION_ID).unwrap();
-            connection.pragma_update(None, "user_version", i64::try_from(version).unwrap()).unwrap();
+            connection
+                .pragma_update(None, "application_id", APPLICATION_ID)
+                .unwrap();
+            connection
+                .pragma_update(None, "user_version", i64::try_from(version).unwrap())
+                .unwrap();
             connection.execute("UPDATE meta SET clock_mark = 7", []).unwrap();
 
             migrate(&mut connection).unwrap();
             assert_eq!(user_version(&connection).unwrap(), current_version());
-            let mark: i64 =
-                connection.query_row("SELECT clock_mark FROM meta", [], |row| row.get(0)).unwrap();
+            let mark: i64 = connection
+                .query_row("SELECT clock_mark FROM meta", [], |row| row.get(0))
+                .unwrap();
             assert_eq!(mark, 7);
-            let clients: i64 =
-                connection.query_row("SELECT count(*) FROM client", [], |row| row.get(0)).unwrap();
+            let clients: i64 = connection
+                .query_row("SELECT count(*) FROM client", [], |row| row.get(0))
+                .unwrap();
             assert_eq!(clients, 0);
         }
     }
