@@ -15,6 +15,7 @@
 
 mod apache_oauth2;
 mod caddy;
+mod envoy;
 mod git;
 mod nginx;
 mod traefik;

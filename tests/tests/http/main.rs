@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod envoy;
 mod gateways;
 mod oauth;
 mod scripts;
