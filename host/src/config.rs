@@ -223,6 +223,11 @@ pub struct LimitConfig {
     pub failures_per_address: u32,
     /// The same with one token id. Default 60.
     pub failures_per_token: u32,
+    /// Sign-ins with a password, good or bad, that one address may try a minute in one user's name; further ones are
+    /// answered 429 before the password is looked at. 0: any number. Default 10.
+    pub passwords_per_user: u32,
+    /// The same from one address, whoever's name is tried. Default 60.
+    pub passwords_per_address: u32,
 }
 
 impl Default for LimitConfig {
@@ -230,6 +235,8 @@ impl Default for LimitConfig {
         Self {
             failures_per_address: 60,
             failures_per_token: 60,
+            passwords_per_user: 10,
+            passwords_per_address: 60,
         }
     }
 }

@@ -24,7 +24,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use patrol_policy::types::Id;
 
 use crate::config::{Config, ConfigError};
-use crate::service::{Error, Identity, Origin, Patrol};
+use crate::service::{Error, Identity, Origin, Patrol, normalize};
 use credential::{Credential, NoCredential};
 use limit::Limits;
 pub use meters::{Kind, Meters};
@@ -225,7 +225,8 @@ impl Gate {
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         let rules = Rules::new(&config)?;
         self.rules.store(Arc::new(rules));
-        self.limits.store(Arc::new(Limits::new(&config.limits)));
+        self.limits
+            .store(Arc::new(self.limits.load().changed(&config.limits)));
         self.patrol.reconfigure(config);
         Ok(())
     }
@@ -303,6 +304,15 @@ impl Gate {
             _ => return None,
         };
         self.limits.load().failed(address, token)
+    }
+
+    /// Counts an attempt to sign in with a password, good or bad, and says how long to wait where there were too many.
+    /// To be asked before the password is looked at, because that is slow on purpose. It counts by address and name
+    /// together, so that nobody can keep another out from somewhere else; all ways to write a name are one (R13).
+    pub fn password_attempt(&self, address: Option<IpAddr>, tenant: &str, user: &str) -> Option<Duration> {
+        self.limits
+            .load()
+            .password(address, &normalize(tenant), &normalize(user))
     }
 }
 

@@ -40,6 +40,7 @@ use call::{Call, Operation};
 use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
+pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
