@@ -76,23 +76,14 @@ struct PolicyRecord<'a> {
 
 /// Each step can fail for one reason of its own, which is then told: configuration, data, another server, address.
 pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exit> {
-    let config = session.config()?.server;
-    let anywhere = args.allow_non_loopback || config.allow_non_loopback;
-    let http = args.listen.unwrap_or(config.listen);
-    let more = [config.grpc, config.spop, config.fastcgi, config.metrics];
-    for address in [Some(http)].into_iter().chain(more).flatten() {
-        if !address.ip().is_loopback() && !anywhere {
-            return Err(Failure::Usage(format!(
-                "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 behind a \
-                 gateway, or allow it with --allow-non-loopback"
-            ))
-            .into());
-        }
-    }
+    let mut config = session.config()?.server;
+    config.listen = args.listen.unwrap_or(config.listen);
+    config.allow_non_loopback |= args.allow_non_loopback;
+    config.check()?;
     let patrol = Arc::new(session.open_with(true, true)?);
     let gate = Arc::new(Gate::new(Arc::clone(&patrol), Meters::default())?);
     let lock = ServeLock::take(patrol.data())?;
-    let (address, http) = bind(http)?;
+    let (address, http) = bind(config.listen)?;
     let grpc = config.grpc.map(bind).transpose()?;
     let spop = config.spop.map(bind).transpose()?;
     let fastcgi = config.fastcgi.map(bind).transpose()?;

@@ -359,30 +359,34 @@ impl Config {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        let Examined {
-            config,
-            mut mistakes,
-            ..
-        } = Self::examine(path)?;
-        mistakes.retain(|mistake| !mistake.about_listeners);
-        if mistakes.is_empty() {
-            Ok(config)
-        } else {
-            let path = Some(path.to_owned());
-            Err(ConfigError::Mistakes { path, mistakes })
-        }
+        Self::load_examined(path).map(|examined| examined.config)
     }
 
-    /// Reads a configuration file as far as it can be read, and finds its mistakes.
+    /// As [`Config::load`], with what else is known of the file.
     ///
     /// # Errors
-    /// Where the file cannot be read at all.
-    pub fn examine(path: &Path) -> Result<Examined, ConfigError> {
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+    /// As [`Config::load`].
+    pub fn load_examined(path: &Path) -> Result<Examined, ConfigError> {
+        let mut examined = examine(&Self::read(path)?);
+        examined.mistakes.retain(|mistake| !mistake.about_listeners);
+        if examined.mistakes.is_empty() {
+            return Ok(examined);
+        }
+        Err(ConfigError::Mistakes {
+            path: Some(path.to_owned()),
+            mistakes: examined.mistakes,
+        })
+    }
+
+    /// Reads a configuration file as text.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read(path: &Path) -> Result<String, ConfigError> {
+        std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
             path: path.to_owned(),
             error,
-        })?;
-        Ok(examine(&text))
+        })
     }
 
     /// Whether the values make sense, however they came here; as for [`Config::load`], except where it listens.

@@ -204,8 +204,9 @@ impl Server {
             let Some(address) = address else { continue };
             if !address.ip().is_loopback() && !self.allow_non_loopback {
                 let why = format!(
-                    "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 behind \
-                     a gateway, or set `allow_non_loopback = true`"
+                    "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 \
+                     behind a gateway, or allow it with `allow_non_loopback = true` (`patrol serve \
+                     --allow-non-loopback`)"
                 );
                 found.add(&["server", name], why);
             }

@@ -9,9 +9,11 @@
 //! It fails closed: whatever is not a well-formed yes is a [`Denial`].
 
 mod credential;
+mod explain;
 mod identity;
 mod limit;
 mod meters;
+mod path;
 mod routes;
 
 use std::borrow::Cow;
@@ -23,15 +25,17 @@ use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use patrol_policy::types::Id;
 
-use crate::config::{Config, ConfigError};
+use crate::config::{Config, ConfigError, IdentityConfig};
 use crate::service::{Error, Identity, Origin, Patrol, normalize};
 use credential::{Credential, NoCredential};
+use identity::{NoKey, Purpose, Signer};
 use limit::Limits;
 pub use meters::{Kind, Meters};
 use routes::{Route, Rules};
 
 pub use credential::SESSION_HEADER;
-pub use identity::IDENTITY_HEADERS;
+pub use explain::{Applies, Explanation, PassedOver, explain, routes as explain_routes};
+pub use identity::{IDENTITY_HEADERS, Jwk, KeyError, Keys, Previous};
 
 /// Who asks: a label of the metrics and the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
@@ -171,6 +175,16 @@ impl Denial {
         Self::new(StatusCode::FORBIDDEN, "E_403_FORBIDDEN", "this is not allowed")
     }
 
+    /// There are routes, and none is for this (default deny), whoever asks.
+    #[must_use]
+    pub const fn no_route() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "E_403_NO_ROUTE",
+            "no route is open for this path and method",
+        )
+    }
+
     /// Too many failures: later.
     #[must_use]
     pub fn too_many(wait: Duration) -> Self {
@@ -199,6 +213,7 @@ pub struct Gate {
     patrol: Arc<Patrol>,
     rules: ArcSwap<Rules>,
     limits: ArcSwap<Limits>,
+    signer: Signer,
     meters: Meters,
 }
 
@@ -212,6 +227,7 @@ impl Gate {
         Ok(Self {
             rules: ArcSwap::from_pointee(Rules::new(&config)?),
             limits: ArcSwap::from_pointee(Limits::new(&config.limits)),
+            signer: Signer::new(patrol.data().to_owned()),
             patrol,
             meters,
         })
@@ -265,7 +281,7 @@ impl Gate {
         let credential = match route.forms.read(request.headers) {
             Ok(credential) => credential,
             Err(NoCredential::Missing) if route.anonymous => {
-                return Ok(rules.admit(route, None, self.patrol.now()));
+                return Ok(admit(&rules, None, None));
             }
             Err(NoCredential::Missing) => return Err(route.missing()),
             Err(NoCredential::Ambiguous) => {
@@ -273,11 +289,48 @@ impl Gate {
                 return Err(Denial::bad_request("E_400_CREDENTIALS", message));
             }
         };
-        let identity = self.verify(&credential, route, &origin(request))?;
+        let origin = origin(request);
+        let identity = self.verify(&credential, route, &origin)?;
         if !route.permits(identity.roles()) {
+            self.patrol
+                .note_forbidden(&identity, request.method, &route.required_roles(), &origin);
             return Err(Denial::forbidden());
         }
-        Ok(rules.admit(route, Some(identity), self.patrol.now()))
+        // Never an unsigned yes: who asked for signatures takes a header without one for nobody's.
+        let signed = match &rules.identity {
+            config if config.signed => Some(self.sign(config, route, &identity, request)?),
+            _ => None,
+        };
+        Ok(admit(&rules, Some(identity), signed))
+    }
+
+    fn sign(
+        &self,
+        config: &IdentityConfig,
+        route: &Route,
+        identity: &Identity,
+        request: &Request<'_>,
+    ) -> Result<HeaderValue, Denial> {
+        let purpose = Purpose {
+            audience: &route.audience,
+            method: request.method,
+            uri: request.uri,
+            now: self.patrol.now(),
+        };
+        self.signer
+            .sign(config, identity, &purpose)
+            .map_err(|NoKey| Denial::undecided())
+    }
+
+    /// The public keys by which signed identities are verified: a JWK set (RFC 7517), as JSON.
+    ///
+    /// # Errors
+    /// [`Denial`] with 503 where the key cannot be read; the log says why.
+    pub fn identity_keys(&self) -> Result<String, Denial> {
+        let signed = self.rules.load().identity.signed;
+        self.signer
+            .key_set(signed, self.patrol.now())
+            .map_err(|NoKey| Denial::undecided())
     }
 
     fn verify(&self, credential: &Credential, route: &Route, origin: &Origin) -> Result<Identity, Denial> {
@@ -313,6 +366,14 @@ impl Gate {
         self.limits
             .load()
             .password(address, &normalize(tenant), &normalize(user))
+    }
+}
+
+fn admit(rules: &Rules, identity: Option<Identity>, signed: Option<HeaderValue>) -> Admission {
+    Admission {
+        headers: identity::headers(identity.as_ref(), signed),
+        identity,
+        credential_headers: Arc::clone(rules.credential_headers()),
     }
 }
 

@@ -7,6 +7,7 @@
 mod answer;
 mod api;
 mod check;
+mod keys;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -80,6 +81,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         )
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
+        .route("/.well-known/jwks.json", get(keys::jwks))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)

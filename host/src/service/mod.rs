@@ -19,6 +19,7 @@ mod directory;
 mod error;
 mod events;
 mod floor;
+mod gateway;
 mod housekeeping;
 mod review;
 mod tokens;
