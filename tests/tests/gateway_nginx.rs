@@ -12,7 +12,7 @@ use patrol_tests::gateway::upstream::Upstream;
 use patrol_tests::gateway::{Running, free_port, have, wait_for};
 use serde_json::json;
 
-const IDENTITY: [&str; 8] = [
+const IDENTITY: [&str; 9] = [
     "X-Patrol-User",
     "X-Patrol-User-Name",
     "X-Patrol-Tenant",
@@ -21,6 +21,7 @@ const IDENTITY: [&str; 8] = [
     "X-Patrol-Token-Name",
     "X-Patrol-Session",
     "X-Patrol-Expires",
+    "X-Patrol-Identity",
 ];
 
 /// A service behind nginx behind Patrol, with the user `ann`.

@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use patrol_policy::Secret;
-use patrol_policy::token::{PAT_PREFIX, SESSION_PREFIX};
+use patrol_policy::token::SESSION_PREFIX;
 use zeroize::Zeroizing;
 
 use crate::config::{Config, FORMS, HttpConfig};
@@ -212,9 +212,7 @@ fn authorization(value: &HeaderValue, bare: bool) -> Result<Option<(Form, Text<'
         let password = decoded.split_off(password);
         return Ok(Some((Form::Basic, Text::Decoded(Zeroizing::new(password)))));
     }
-    let known = [PAT_PREFIX, SESSION_PREFIX]
-        .iter()
-        .any(|prefix| scheme.starts_with(prefix.as_bytes()));
+    let known = scheme.starts_with(PREFIX);
     if rest.is_empty() && (known || (bare && !NAMED_ALONE.into_iter().any(is))) {
         return Ok(Some((Form::Bare, Text::Borrowed(scheme))));
     }
@@ -236,6 +234,9 @@ impl AsRef<[u8]> for Text<'_> {
         }
     }
 }
+
+/// How all that Patrol issues begins.
+const PREFIX: &[u8] = b"patrol_";
 
 /// Schemes that some clients name without anything after them.
 const NAMED_ALONE: [&str; 3] = ["negotiate", "ntlm", "digest"];
