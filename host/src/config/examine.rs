@@ -92,8 +92,18 @@ pub fn examine(text: &str) -> Examined {
             return found.end(Config::default(), route_lines);
         }
     };
+    let told: Vec<String> = found
+        .mistakes
+        .iter()
+        .map(|(_, mistake)| mistake.key.clone())
+        .collect();
+    let routes_whole = !told.iter().any(|key| key.starts_with("route"));
     for Finding { at, why } in config.findings() {
-        found.add(place(&sound, &at), &at, why);
+        // What was left out for being wrong is not missing, and routes without all their keys are in nobody's way.
+        let order = matches!(at.as_slice(), [Step::Key(_), Step::Index(_)]);
+        if !told.contains(&name(&at)) && (routes_whole || !order) {
+            found.add(place(&sound, &at), &at, why);
+        }
     }
     for Finding { at, why } in config.server.findings() {
         found.add(place(&sound, &at), &at, why).about_listeners = true;
@@ -373,6 +383,16 @@ red = 1
         assert!(
             told.iter()
                 .any(|told| told.starts_with("line 3, column 1: route[1].path: ")),
+            "{told:#?}"
+        );
+    }
+
+    #[test]
+    fn one_mistake_is_told_once() {
+        let text = "[[route]]\npath = 3\n\n[[route]]\npath = \"/**\"\nmethods = \"GET\"\n\n[[route]]\npath = \"/a\"\n";
+        let told = mistakes(text);
+        assert!(
+            matches!(told.as_slice(), [path, methods] if path.contains("route[1].path") && methods.contains("route[2].methods")),
             "{told:#?}"
         );
     }
