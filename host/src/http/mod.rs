@@ -1,4 +1,5 @@
-//! The HTTP listener: what gateways ask (`/check/…`), what scripts call (`/api/…`), and whether all is well.
+//! The HTTP listener: what gateways ask (`/check/…`, `/oauth2/…`), what scripts call (`/api/…`), and whether all is
+//! well.
 //!
 //! Plain HTTP/1.1 for a gateway on the same machine; TLS is the gateway's work. Verification happens on the worker
 //! that read the request, since it takes microseconds and never waits for a lock for longer than a gateway would wait
@@ -8,6 +9,7 @@ mod answer;
 mod api;
 mod check;
 mod metrics;
+mod oauth;
 mod trace;
 
 use std::future::Future;
@@ -75,6 +77,9 @@ impl App {
 pub fn router(gate: Arc<Gate>) -> Router {
     let app = App(gate);
     Router::new()
+        .route("/check/envoy/", any(check::envoy))
+        .route("/check/envoy/{*path}", any(check::envoy))
+        .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
         .route(
             "/api/v1/pat/login",
@@ -82,6 +87,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         )
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
+        .merge(oauth::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)
@@ -92,11 +98,7 @@ async fn ready(State(app): State<App>) -> axum::response::Response {
     if app.gate().is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n").into_response();
     }
-    let checked = app.blocking(|patrol| {
-        patrol.audit_head()?;
-        patrol.policy_info().map(drop)
-    });
-    match checked.await {
+    match app.blocking(Patrol::ready).await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -15,6 +15,7 @@
 
 mod access;
 mod call;
+mod clients;
 mod directory;
 mod error;
 mod events;
@@ -42,6 +43,7 @@ use call::{Call, Operation};
 use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
+pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
@@ -233,6 +235,15 @@ impl Patrol {
             imports: self.policy.imports().to_vec(),
             exports: self.policy.exports().to_vec(),
         })
+    }
+
+    /// Whether store and policy answer.
+    ///
+    /// # Errors
+    /// An outage of the store, or a fault of the policy.
+    pub fn ready(&self) -> Result<(), Error> {
+        self.audit_head()?;
+        self.policy_info().map(drop)
     }
 
     /// Writes everything that waits to be written: uses and refusals.

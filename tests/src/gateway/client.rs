@@ -29,11 +29,17 @@ impl Answer {
 
     /// All headers but those that are never the same.
     pub fn undated(&self) -> String {
+        let changing = ["date", "x-envoy-upstream-service-time", "x-request-id"];
         let lines = self.head.lines().filter(|line| {
-            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
-            name != "date" && name != "x-request-id"
+            let name = line.split(':').next().unwrap_or_default();
+            !changing.iter().any(|one| name.eq_ignore_ascii_case(one))
         });
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The request as it arrived at the service.

@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct Arrived {
     pub method: String,
     pub target: String,
+    /// How long the body is, bytes.
     pub body: usize,
+    /// The [`sum`] of the body.
+    pub sum: u64,
     headers: Vec<(String, String)>,
 }
 
@@ -43,6 +46,15 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
+        Self::answering(true)
+    }
+
+    /// One that answers `ok` to everything: to measure what is before it.
+    pub fn quiet() -> Self {
+        Self::answering(false)
+    }
+
+    fn answering(tells: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -50,7 +62,7 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().filter_map(Result::ok) {
                 let count = Arc::clone(&count);
-                std::thread::spawn(move || while answer(&stream, &count).is_some() {});
+                std::thread::spawn(move || while answer(&stream, &count, tells).is_some() {});
             }
         });
         Self { port, requests }
@@ -66,8 +78,8 @@ impl Upstream {
     }
 }
 
-/// Answers one request, unless the client is gone.
-fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
+/// Answers one request, unless the client is gone: with what it was, or not.
+fn answer(stream: &TcpStream, count: &AtomicUsize, tells: bool) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -76,6 +88,7 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         method: words.next()?.to_owned(),
         target: words.next()?.to_owned(),
         body: 0,
+        sum: sum(b""),
         headers: Vec::new(),
     };
     loop {
@@ -91,10 +104,22 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         let mut body = vec![0; length.parse().ok()?];
         reader.read_exact(&mut body).ok()?;
         arrived.body = body.len();
+        arrived.sum = sum(&body);
     }
-    let body = serde_json::to_string(&arrived).ok()?;
+    let body = if tells {
+        serde_json::to_string(&arrived).ok()?
+    } else {
+        "ok".to_owned()
+    };
     let mut stream = stream;
     // In one piece: the second of two would wait for the acknowledgement of the first.
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).ok()
+}
+
+/// A number by which it is seen whether a text arrived as it was (FNV-1a).
+pub fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }
