@@ -23,6 +23,7 @@ use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
 use patrol_tests::gateway::caddy::{CurrentCaddy, DebianCaddy};
+use patrol_tests::gateway::envoy::{EnvoyGrpc, EnvoyHttp};
 use patrol_tests::gateway::have;
 use patrol_tests::gateway::nginx::Nginx;
 use patrol_tests::gateway::patrol::Patrol;
@@ -44,6 +45,8 @@ fn main() {
     measure::<DebianCaddy>();
     measure::<CurrentCaddy>();
     measure::<Traefik>();
+    measure::<EnvoyGrpc>();
+    measure::<EnvoyHttp>();
 }
 
 /// Prints a line of the table, where the gateway is there and was asked for.
