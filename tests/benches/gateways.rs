@@ -22,6 +22,7 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use patrol_tests::gateway::apache_oauth2::ApacheOauth2;
 use patrol_tests::gateway::caddy::{CurrentCaddy, DebianCaddy};
 use patrol_tests::gateway::envoy::{EnvoyGrpc, EnvoyHttp};
 use patrol_tests::gateway::have;
@@ -47,6 +48,7 @@ fn main() {
     measure::<Traefik>();
     measure::<EnvoyGrpc>();
     measure::<EnvoyHttp>();
+    measure::<ApacheOauth2>();
 }
 
 /// Prints a line of the table, where the gateway is there and was asked for.
