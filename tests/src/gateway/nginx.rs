@@ -88,7 +88,8 @@ fn configure(home: &Path, patrol: &Patrol, upstream: &Upstream, site: Site<'_>, 
         ],
     );
     if site.unguarded {
-        replace(&conf, &[("include patrol/proxy.conf;", "")]);
+        let check = ("auth_request /_patrol/check;", "auth_request off;");
+        replace(&home.join("patrol/auth.conf"), &[check]);
     }
     if let Some([socket, program, repositories]) = site.git {
         replace(&conf, &[("# include git.conf;", "include git.conf;")]);
