@@ -120,7 +120,7 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
         seen.answer(&format!("{answer:?}"));
     }
     seen.answer(&program.run(&["client", "list"]).out);
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         seen.answer(&program.run(&["client", "revoke", &id]).out);
     }
 }

@@ -13,6 +13,7 @@
     reason = "tests"
 )]
 
+mod apache_oauth2;
 mod caddy;
 mod envoy;
 mod git;
