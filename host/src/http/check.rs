@@ -3,6 +3,8 @@
 //! One path for each kind of gateway. Each reads the original request from the headers that its gateway sets itself,
 //! and from nowhere else: whichever others there are, a client could have sent them.
 
+use std::net::IpAddr;
+
 use axum::extract::{Request, State};
 use axum::http::HeaderMap;
 use axum::response::{IntoResponse, Response};
@@ -31,6 +33,36 @@ pub(super) async fn nginx(State(app): State<App>, request: Request) -> Response 
         address,
     });
     verdict.into_response()
+}
+
+/// Forward authentication, as Caddy (`forward_auth`) and Traefik (`forwardAuth`) have it. Both set the URI and the method
+/// of the original request themselves. Caddy appends the client's query to the path that it asks for, so the query of
+/// the question is nobody's word and is not looked at.
+pub(super) async fn forward(State(app): State<App>, request: Request) -> Response {
+    let headers = request.headers();
+    let (Some(uri), Some(method), Some(address)) = (
+        only(headers, "x-forwarded-uri"),
+        only(headers, "x-forwarded-method"),
+        only(headers, "x-forwarded-for").and_then(|hops| last_hop(&hops)),
+    ) else {
+        let message = "the gateway must set X-Forwarded-Uri, X-Forwarded-Method and X-Forwarded-For, once each: see \
+                       host/gateways/caddy or host/gateways/traefik";
+        return Denial::bad_request("E_400_GATEWAY", message).into_response();
+    };
+    let verdict = app.gate().check(&gate::Request {
+        door: Door::Forward,
+        method: &method,
+        uri: &uri,
+        headers,
+        address: Some(address),
+    });
+    verdict.into_response()
+}
+
+/// The last address of an `X-Forwarded-For`: the one that the gateway saw itself. A gateway that trusts its clients
+/// appends it to what they sent, one that does not sends nothing else; either way, those before it may be invented.
+fn last_hop(hops: &str) -> Option<IpAddr> {
+    hops.rsplit(',').next()?.trim().parse().ok()
 }
 
 /// The value of a header that is there exactly once and not empty. A path may hold any bytes.

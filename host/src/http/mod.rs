@@ -73,6 +73,7 @@ impl App {
 pub fn router(gate: Arc<Gate>) -> Router {
     let app = App(gate);
     Router::new()
+        .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
         .route(
             "/api/v1/pat/login",

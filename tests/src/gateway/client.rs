@@ -27,10 +27,21 @@ impl Answer {
             .collect()
     }
 
-    /// All headers but the date.
+    /// All headers but those that tell of the time.
     pub fn undated(&self) -> String {
-        let lines = self.head.lines().filter(|line| !line.starts_with("Date:"));
+        let times = ["date:", "x-envoy-upstream-service-time:"];
+        let timed = |line: &str| {
+            times
+                .iter()
+                .any(|time| line.to_ascii_lowercase().starts_with(time))
+        };
+        let lines = self.head.lines().filter(|line| !timed(line));
         lines.collect::<Vec<_>>().join("\n")
+    }
+
+    /// The body as JSON.
+    pub fn json(&self) -> serde_json::Value {
+        serde_json::from_str(&self.body).unwrap_or_else(|error| panic!("{error}: {self:?}"))
     }
 
     /// The request as it arrived at the service.

@@ -1,11 +1,12 @@
 //! What tests with real gateways share: the programs they need, processes that end with the test, and waits that do.
 //!
 //! Nothing here is faked but the service to protect: Patrol is the `patrol` program on a data directory, the gateway
-//! comes from its package and runs the configuration that is shipped, clients are curl and git.
+//! comes from its package and runs the configuration that is shipped, clients are curl and git. [`probe`] holds what
+//! every gateway has to pass.
 
 use std::fs::File;
 use std::io::ErrorKind;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{Ipv4Addr, TcpListener, TcpStream};
 use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
@@ -13,21 +14,38 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod client;
+pub mod files;
 pub mod nginx;
 pub mod patrol;
+pub mod probe;
+pub mod readme;
+pub mod tap;
 pub mod upstream;
 
 /// For anything that is over in well under a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program, on the path or where Debian keeps those that are not for everyone's path.
+/// A program: on the path, where Debian keeps those that are not for everyone's path, or in the Python environment that
+/// `tests/run` makes. An absolute path is that one or none.
 pub fn find(name: &str) -> Option<PathBuf> {
+    found(name).next()
+}
+
+/// All programs of a name, in the order in which [`find`] would take them.
+pub fn found(name: &str) -> impl Iterator<Item = PathBuf> {
     let path = std::env::var_os("PATH").unwrap_or_default();
-    let debian = ["/usr/sbin", "/usr/lib/git-core"].map(PathBuf::from);
-    std::env::split_paths(&path)
-        .chain(debian)
-        .map(|directory| directory.join(name))
-        .find(|candidate| candidate.is_file())
+    let elsewhere = [
+        "/usr/sbin",
+        "/usr/lib/git-core",
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin"),
+    ];
+    let directories: Vec<_> = std::env::split_paths(&path)
+        .chain(elsewhere.map(PathBuf::from))
+        .collect();
+    directories
+        .into_iter()
+        .map(move |directory| directory.join(name))
+        .filter(|candidate| candidate.is_file())
 }
 
 /// Whether a test that needs these programs (or `libfaketime`) can run. `PATROL_TESTS_GATEWAYS` decides what it means if not: `1`, as
@@ -84,6 +102,39 @@ pub fn free_port() -> u16 {
     })
 }
 
+/// Starts a server on ports of its own, and waits until it listens on the first. `command` is given the ports, and may
+/// write a configuration with them.
+///
+/// # Panics
+/// Where the server ends instead, for any reason but that somebody took a port between the moment it was free and the
+/// moment the server bound it; it is then tried again with others.
+pub fn listen<const N: usize>(
+    name: &str,
+    log: &Path,
+    mut command: impl FnMut([u16; N]) -> Command,
+) -> ([u16; N], Running) {
+    for _ in 0..3 {
+        let ports = [(); N].map(|()| free_port());
+        let before = std::fs::metadata(log).map_or(0, |log| log.len());
+        let mut process = Running::start(command(ports), log);
+        let started = wait_for(name, || match process.ended() {
+            Some(_) => Some(false),
+            None => TcpStream::connect(("127.0.0.1", ports[0])).ok().map(|_| true),
+        });
+        if started {
+            return (ports, process);
+        }
+        let all = process.log();
+        let said = usize::try_from(before).ok().and_then(|before| all.get(before..));
+        let said = said.unwrap_or_default().to_lowercase();
+        assert!(
+            said.contains("address already in use"),
+            "{name} does not start: {said}"
+        );
+    }
+    panic!("{name} finds no free port");
+}
+
 /// Whether this process may become other users; nginx then does, unless told otherwise.
 pub fn is_root() -> bool {
     std::fs::metadata("/proc/self").is_ok_and(|process| process.uid() == 0)
@@ -120,15 +171,31 @@ impl Running {
         std::fs::read_to_string(&self.log).unwrap_or_default()
     }
 
-    /// Asks it to end, and waits until it has.
-    pub fn terminate(&mut self) -> ExitStatus {
+    /// Stops it in its tracks: its sockets stay open, and nothing is answered on them.
+    pub fn freeze(&mut self) {
+        self.signal("STOP");
+    }
+
+    /// Lets it go on.
+    pub fn thaw(&mut self) {
+        self.signal("CONT");
+    }
+
+    fn signal(&mut self, name: &str) {
         // By its number: only a process that was started here, and was not yet waited for, is meant.
-        let pid = self.child.id().to_string();
         if self.ended().is_none() {
+            let pid = self.child.id().to_string();
             let _ = Command::new("sh")
-                .args(["-c", "kill -TERM \"$0\"", &pid])
+                .args(["-c", "kill -\"$1\" \"$0\"", &pid, name])
                 .status();
         }
+    }
+
+    /// Asks it to end, and waits until it has.
+    pub fn terminate(&mut self) -> ExitStatus {
+        self.signal("TERM");
+        // One that is frozen is not asked before it goes on.
+        self.signal("CONT");
         let started = Instant::now();
         loop {
             match self.ended() {

@@ -7,6 +7,7 @@ use std::process::{Command, Output, Stdio};
 use serde_json::Value;
 use tempfile::TempDir;
 
+use super::tap::Tap;
 use super::{Running, client, free_port, wait_for};
 
 /// A data directory with one tenant, and the commands and servers that work on it.
@@ -14,6 +15,9 @@ pub struct Patrol {
     directory: TempDir,
     program: PathBuf,
     port: u16,
+    /// The further listeners of `[server]`, such as `grpc`, with the ports that gateways are told.
+    doors: Vec<(&'static str, u16)>,
+    configuration: String,
     /// How far the clocks of what is started next are ahead, hours.
     ahead: u32,
 }
@@ -29,22 +33,47 @@ pub struct Token {
 impl Patrol {
     /// A data directory with the tenant `acme` and this configuration.
     pub fn new(configuration: &str) -> Self {
+        Self::with_doors(configuration, &[])
+    }
+
+    /// The same, and a server that listens at these doors too: keys of `[server]`, such as `grpc`.
+    pub fn with_doors(configuration: &str, doors: &[&'static str]) -> Self {
         let patrol = Self {
             directory: TempDir::new().expect("a directory can be made"),
             program: crate::bin::patrol(),
             port: free_port(),
+            doors: doors.iter().map(|door| (*door, free_port())).collect(),
+            // The machine that runs the tests may be busier than one that serves.
+            configuration: format!("[policy]\ndeadline = \"2s\"\n{configuration}"),
             ahead: 0,
         };
-        // The machine that runs the tests may be busier than one that serves.
-        let configuration = format!("[policy]\ndeadline = \"2s\"\n{configuration}");
-        std::fs::write(patrol.configuration(), configuration).expect("a configuration can be written");
+        patrol.configure(&patrol.doors);
         patrol.json(&["tenant", "create", "acme"]);
         patrol
     }
 
-    /// Where the server listens.
+    /// Writes the configuration, with these doors.
+    fn configure(&self, doors: &[(&str, u16)]) {
+        let mut text = self.configuration.clone();
+        if !doors.is_empty() {
+            text += "\n[server]\n";
+        }
+        for (door, port) in doors {
+            text += &format!("{door} = \"127.0.0.1:{port}\"\n");
+        }
+        std::fs::write(self.configuration(), text).expect("a configuration can be written");
+    }
+
+    /// Where gateways find the server.
     pub fn port(&self) -> u16 {
         self.port
+    }
+
+    /// Where they find a further door of it.
+    pub fn door(&self, name: &str) -> u16 {
+        let door = self.doors.iter().find(|(door, _)| *door == name);
+        door.unwrap_or_else(|| panic!("{name} is not among the doors asked for"))
+            .1
     }
 
     /// A file beside the data directory.
@@ -141,7 +170,23 @@ impl Patrol {
 
     /// Starts the server and waits until it is ready.
     pub fn serve(&self) -> Running {
-        let address = format!("127.0.0.1:{}", self.port);
+        self.serve_on(self.port)
+    }
+
+    /// The same, behind taps at all its doors.
+    pub fn serve_tapped(&self) -> (Running, Vec<Tap>) {
+        let doors: Vec<_> = self.doors.iter().map(|(door, _)| (*door, free_port())).collect();
+        self.configure(&doors);
+        let port = free_port();
+        let server = self.serve_on(port);
+        let outside = self.doors.iter().zip(&doors);
+        let outside = outside.map(|((_, from), (_, to))| (*from, *to));
+        let taps = std::iter::once((self.port, port)).chain(outside);
+        (server, taps.map(|(from, to)| Tap::start(from, to)).collect())
+    }
+
+    fn serve_on(&self, port: u16) -> Running {
+        let address = format!("127.0.0.1:{port}");
         let command = self.command(&["serve", "--listen", &address]);
         let mut server = Running::start(command, &self.beside("patrol.log"));
         wait_for("patrol to be ready", || {

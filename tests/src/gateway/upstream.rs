@@ -12,7 +12,10 @@ use serde::{Deserialize, Serialize};
 pub struct Arrived {
     pub method: String,
     pub target: String,
+    /// How long the body is, bytes.
     pub body: usize,
+    /// The [`sum`] of the body.
+    pub sum: u64,
     headers: Vec<(String, String)>,
 }
 
@@ -76,6 +79,7 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         method: words.next()?.to_owned(),
         target: words.next()?.to_owned(),
         body: 0,
+        sum: sum(b""),
         headers: Vec::new(),
     };
     loop {
@@ -91,10 +95,18 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         let mut body = vec![0; length.parse().ok()?];
         reader.read_exact(&mut body).ok()?;
         arrived.body = body.len();
+        arrived.sum = sum(&body);
     }
     let body = serde_json::to_string(&arrived).ok()?;
     let mut stream = stream;
     // In one piece: the second of two would wait for the acknowledgement of the first.
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());
     stream.write_all(answer.as_bytes()).ok()
+}
+
+/// A number by which it is seen whether a text arrived as it was (FNV-1a).
+pub fn sum(bytes: &[u8]) -> u64 {
+    bytes.iter().fold(0xcbf2_9ce4_8422_2325, |sum, byte| {
+        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+    })
 }

@@ -232,6 +232,61 @@ fn what_could_be_read_in_two_ways_is_a_bad_request() {
 }
 
 #[test]
+fn forward_authentication_reads_each_thing_from_the_one_place_that_caddy_and_traefik_set() {
+    let it = Deployment::new();
+    let listener = Listener::start(&it.patrol);
+    let token = text(&it.issue(it.alice, "one"));
+    let bearer = format!("Bearer {token}");
+    let authorization = ("Authorization", &*bearer);
+    let uri = ("X-Forwarded-Uri", "/thing?query=1");
+    let method = ("X-Forwarded-Method", "GET");
+    let address = ("X-Forwarded-For", "192.0.2.7");
+    let ask = |target: &str, headers: &[(&str, &str)]| {
+        send(listener.address, &format!("GET {target}"), headers, b"").unwrap()
+    };
+    let answer = ask("/check/forward", &[uri, method, address, authorization]);
+    assert_eq!((answer.status, answer.body.as_str()), (200, ""));
+    assert_eq!(answer.header("x-patrol-user"), Some(&*it.alice.to_string()));
+    assert_eq!(answer.header("x-patrol-session"), Some(""));
+
+    // Nothing stands in for what is missing, there twice or unreadable, least of all what other gateways set.
+    let originals = [("X-Original-URI", "/thing"), ("X-Original-Method", "GET"), ("X-Real-IP", "192.0.2.7")];
+    let lacking: [&[(&str, &str)]; 10] = [
+        &[],
+        &[method, address],
+        &[uri, address],
+        &[uri, method],
+        &[uri, uri, method, address],
+        &[uri, method, ("X-Forwarded-Method", "POST"), address],
+        &[uri, method, address, ("X-Forwarded-For", "192.0.2.8")],
+        &[("X-Forwarded-Uri", ""), method, address],
+        &[uri, method, ("X-Forwarded-For", "192.0.2.8, unknown")],
+        &[uri, method, ("X-Forwarded-For", "192.0.2.8,")],
+    ];
+    for gateway in lacking {
+        let headers = [gateway, &originals, &[authorization]].concat();
+        for target in ["/check/forward", "/check/forward?X-Forwarded-Uri=/thing&uri=/thing&method=GET"] {
+            let answer = ask(target, &headers);
+            assert_eq!(
+                (answer.status, &answer.json()["errorCode"]),
+                (400, &json!("E_400_GATEWAY")),
+                "{gateway:?}"
+            );
+        }
+    }
+
+    // The query of the question is the client's. Of several addresses the gateway vouches for the last.
+    let nonsense = ("Authorization", "Bearer nonsense");
+    let hops = ("X-Forwarded-For", "203.0.113.9, 2001:db8::7");
+    let others = [("X-Original-URI", "/other"), ("X-Real-IP", "203.0.113.8")];
+    let headers = [&others[..], &[uri, method, hops, nonsense]].concat();
+    assert_eq!(ask("/check/forward?/other", &headers).status, 401);
+    let event = it.last_event("verify_personal_access_token");
+    assert_eq!(event["initiatingUserIpAddress"], "2001:db8::7");
+    assert_eq!(event["initiatingUrl"], "/thing");
+}
+
+#[test]
 fn r12_a_pat_presented_to_the_listener_of_another_audience_is_refused() {
     let mut config = Config::default();
     config.http.audience = "reports".to_owned();
