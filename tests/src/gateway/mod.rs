@@ -13,8 +13,10 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub mod apache;
 pub mod client;
 pub mod files;
+pub mod haproxy;
 pub mod nginx;
 pub mod patrol;
 pub mod probe;

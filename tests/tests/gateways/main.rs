@@ -13,5 +13,7 @@
     reason = "tests"
 )]
 
+mod apache;
 mod git;
+mod haproxy;
 mod nginx;

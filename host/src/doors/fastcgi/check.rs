@@ -83,9 +83,13 @@ fn add(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Option<()> {
     let dashed = |byte: &u8| if *byte == b'_' { b'-' } else { *byte };
     let name: Vec<u8> = name.iter().map(dashed).collect();
     let name = HeaderName::from_bytes(&name).ok()?;
-    headers
-        .try_append(name, HeaderValue::from_bytes(value).ok()?)
-        .ok()?;
+    let value = HeaderValue::from_bytes(value).ok()?;
+    // Apache joins headers of one name with commas. No credential has one in it, so that a header that has may have
+    // been two, and is handed on as two: of a credential, that is one too many.
+    if value.as_bytes().contains(&b',') {
+        headers.try_append(name.clone(), value.clone()).ok()?;
+    }
+    headers.try_append(name, value).ok()?;
     (headers.len() <= HEADERS).then_some(())
 }
 

@@ -1,0 +1,90 @@
+//! Apache with the configuration that is shipped: of it, only ports and paths are replaced.
+
+use std::process::Command;
+
+use super::files::{copy, replace, shipped};
+use super::patrol::Patrol;
+use super::probe::{Gateway, KEY_HEADER, Setup, Ways};
+use super::upstream::Upstream;
+use super::{Running, find, is_root, listen};
+
+/// Apache, running, with Patrol as its FastCGI authorizer.
+pub struct Apache {
+    port: u16,
+    process: Running,
+}
+
+impl Apache {
+    /// Starts it before this Patrol and this service. `extra` is put into the virtual host, as an operator would.
+    pub fn start(patrol: &Patrol, upstream: &Upstream, extra: &str, guarded: bool) -> Self {
+        let home = patrol.beside("apache");
+        let ([port], process) = listen("apache2", &patrol.beside("apache.log"), |[port]| {
+            copy(&shipped("apache"), &home);
+            let conf = home.join("apache2.conf");
+            let [calls, agent, upstream] = [patrol.port(), patrol.door("fastcgi"), upstream.port()]
+                .map(|port| format!("127.0.0.1:{port}"));
+            let protected = format!("{extra}\n    <Location \"/\">");
+            replace(
+                &conf,
+                &[
+                    ("Listen 127.0.0.1:8080", &format!("Listen 127.0.0.1:{port}")),
+                    ("<VirtualHost *:8080>", &format!("<VirtualHost *:{port}>")),
+                    ("127.0.0.1:9000", &upstream),
+                    (
+                        "Define PATROL_RUN /tmp/patrol-apache",
+                        &format!("Define PATROL_RUN \"{}\"", home.display()),
+                    ),
+                    // To where failing tests show it.
+                    ("ErrorLog ${PATROL_RUN}/error.log", "ErrorLog /dev/stderr"),
+                    ("    <Location \"/\">", &protected),
+                ],
+            );
+            replace(
+                &home.join("patrol/patrol.conf"),
+                &[("127.0.0.1:8791", &agent), ("127.0.0.1:8787", &calls)],
+            );
+            // As an operator does who has such a header among `credential_headers`.
+            replace(
+                &home.join("patrol/protect.conf"),
+                &[(
+                    &format!("# RequestHeader unset {KEY_HEADER}"),
+                    &format!("RequestHeader unset {KEY_HEADER}"),
+                )],
+            );
+            if !guarded {
+                replace(&conf, &[("Include patrol/protect.conf", "Require all granted")]);
+            }
+            let mut command = Command::new(find("apache2").expect("apache2 was asked for"));
+            command.arg("-DFOREGROUND").arg("-d").arg(&home).arg("-f").arg(&conf);
+            if is_root() {
+                // Its workers would become another user, which may not read this test's directory.
+                command.args(["-c", "User www-data", "-c", "Group www-data"]);
+            }
+            command
+        });
+        Self { port, process }
+    }
+}
+
+impl Gateway for Apache {
+    const NAME: &'static str = "Apache";
+    const PROGRAMS: &'static [&'static str] = &["apache2"];
+    const DOORS: &'static [&'static str] = &["fastcgi"];
+    const WAYS: Ways = Ways {
+        // mod_authnz_fcgi opens a connection for each question.
+        keeps_connections: false,
+        ..Ways::USUAL
+    };
+
+    fn launch(setup: &Setup<'_>) -> Self {
+        Self::start(setup.patrol, setup.upstream, "", setup.guarded)
+    }
+
+    fn port(&self) -> u16 {
+        self.port
+    }
+
+    fn log(&self) -> String {
+        self.process.log()
+    }
+}

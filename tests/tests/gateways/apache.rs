@@ -1,0 +1,5 @@
+//! Apache, with a FastCGI authorizer.
+
+use patrol_tests::gateway::apache::Apache;
+
+patrol_tests::probe!(Apache);
