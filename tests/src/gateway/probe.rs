@@ -60,7 +60,7 @@ path = "/**"
 "#;
 
 /// A real gateway, running the configuration that is shipped for it: of that, only ports and paths are replaced.
-pub trait Gateway: Sized {
+pub trait Gateway: Sized + Sync {
     /// What it is called in messages and tables.
     const NAME: &'static str;
     /// The programs without which it cannot run, beside curl.
@@ -104,6 +104,9 @@ pub struct Ways {
     pub forms: &'static [Form],
     /// What the client gets where Patrol is away or gives no answer in time: never 2xx.
     pub undecided: &'static [u16],
+    /// How long the client waits for that, at most, where Patrol is there and does not answer. The machine that runs
+    /// the tests may be busy.
+    pub patience: Duration,
     /// What it gets with two credentials.
     pub ambiguous: &'static [u16],
     /// Whether Patrol's `WWW-Authenticate` reaches the client with a 401.
@@ -126,6 +129,8 @@ impl Ways {
     pub const USUAL: Self = Self {
         forms: &Form::ALL,
         undecided: &[503],
+        // The shipped configurations wait for a second or so, some of them twice.
+        patience: Duration::from_secs(8),
         ambiguous: &[400],
         challenge: true,
         underscores: Fate::Refused,
@@ -290,10 +295,6 @@ fn assert_unseen(arrived: &Arrived, secret: &str) {
         assert!(!all.contains(needle), "the secret arrived: {all}");
     }
 }
-
-/// How long a client may have to wait for an answer while there is no verdict. The shipped configurations wait for a
-/// second or so, some of them twice; the machine may be busy.
-const BOUND: Duration = Duration::from_secs(8);
 
 /// Makes each check of the probe a test, for one gateway.
 #[macro_export]

@@ -14,6 +14,8 @@
 )]
 
 mod apache;
+mod caddy;
 mod git;
 mod haproxy;
 mod nginx;
+mod traefik;

@@ -250,7 +250,11 @@ fn forward_authentication_reads_each_thing_from_the_one_place_that_caddy_and_tra
     assert_eq!(answer.header("x-patrol-session"), Some(""));
 
     // Nothing stands in for what is missing, there twice or unreadable, least of all what other gateways set.
-    let originals = [("X-Original-URI", "/thing"), ("X-Original-Method", "GET"), ("X-Real-IP", "192.0.2.7")];
+    let originals = [
+        ("X-Original-URI", "/thing"),
+        ("X-Original-Method", "GET"),
+        ("X-Real-IP", "192.0.2.7"),
+    ];
     let lacking: [&[(&str, &str)]; 10] = [
         &[],
         &[method, address],
@@ -265,7 +269,10 @@ fn forward_authentication_reads_each_thing_from_the_one_place_that_caddy_and_tra
     ];
     for gateway in lacking {
         let headers = [gateway, &originals, &[authorization]].concat();
-        for target in ["/check/forward", "/check/forward?X-Forwarded-Uri=/thing&uri=/thing&method=GET"] {
+        for target in [
+            "/check/forward",
+            "/check/forward?X-Forwarded-Uri=/thing&uri=/thing&method=GET",
+        ] {
             let answer = ask(target, &headers);
             assert_eq!(
                 (answer.status, &answer.json()["errorCode"]),

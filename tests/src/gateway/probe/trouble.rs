@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::{BOUND, Form, Gateway, World};
+use super::{Form, Gateway, World};
 use crate::gateway::client::{Hammer, Shot};
 use crate::gateway::wait_for;
 
@@ -46,7 +46,11 @@ pub fn without_patrol_nobody_comes_in<G: Gateway>() {
             let begun = Instant::now();
             let answer = world.ask_once(path, arguments);
             assert!(G::WAYS.undecided.contains(&answer.status), "{answer:?}");
-            assert!(begun.elapsed() < BOUND, "{path}: {:?}", begun.elapsed());
+            assert!(
+                begun.elapsed() < G::WAYS.patience,
+                "{path}: {:?}",
+                begun.elapsed()
+            );
         }
     }
     assert_eq!(world.upstream.requests(), before, "the service was reached");
@@ -68,14 +72,18 @@ pub fn a_patrol_that_does_not_answer_lets_nobody_in_and_holds_nobody_up<G: Gatew
     let before = world.upstream.requests();
 
     world.server.freeze();
-    // First over connections that are there, then over new ones.
-    for _ in 0..3 {
-        let begun = Instant::now();
-        let answer = world.ask_once("/thing", &bearer);
-        let took = begun.elapsed();
-        assert!(G::WAYS.undecided.contains(&answer.status), "{answer:?}");
-        assert!(took < BOUND, "{took:?}");
-    }
+    // Over the connection that is there, and over new ones: all at once, since some gateways wait for long.
+    std::thread::scope(|scope| {
+        for _ in 0..3 {
+            scope.spawn(|| {
+                let begun = Instant::now();
+                let answer = world.ask_once("/thing", &bearer);
+                let took = begun.elapsed();
+                assert!(G::WAYS.undecided.contains(&answer.status), "{answer:?}");
+                assert!(took < G::WAYS.patience, "{took:?}");
+            });
+        }
+    });
     assert_eq!(world.upstream.requests(), before, "the service was reached");
 
     world.server.thaw();
@@ -158,9 +166,10 @@ pub fn under_load_no_request_begun_after_a_revocation_is_let_in<G: Gateway>() {
         let called = Instant::now();
         world.patrol.json(&["token", "revoke", &token.id]);
         let revoked = Instant::now();
-        world.refuses(&token.secret);
+        let after = world.bearer(&token.secret).status;
         let shots: Vec<_> = clients.into_iter().flat_map(Hammer::stop).collect();
 
+        assert_eq!(after, 401);
         let late: Vec<_> = shots.iter().filter(|shot| shot.begun > revoked).collect();
         assert!(
             late.iter().any(|shot| shot.status == 401),
