@@ -49,6 +49,11 @@ pub struct Server {
     /// The address at which `/metrics` is read. None by default.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub metrics: Option<SocketAddr>,
+    /// How long requests under way have to be answered once the server was told to end. Default 10 s.
+    pub drain: Millis,
+    /// How long the server goes on as before once it was told to end, while `/readyz` answers 503 already, so that a
+    /// load balancer can stop sending. None by default: a gateway on the same machine sees the port close.
+    pub drain_notice: Millis,
     /// Allows an address that other machines can reach. Patrol speaks no TLS: a gateway or a tunnel must.
     pub allow_non_loopback: bool,
 }
@@ -61,8 +66,24 @@ impl Default for Server {
             spop: None,
             fastcgi: None,
             metrics: None,
+            drain: Millis(10_000),
+            drain_notice: Millis(0),
             allow_non_loopback: false,
         }
+    }
+}
+
+impl Server {
+    /// How long requests under way have to be answered at the end.
+    #[must_use]
+    pub const fn drain(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.drain.0)
+    }
+
+    /// How long to go on as before at the end.
+    #[must_use]
+    pub const fn drain_notice(&self) -> std::time::Duration {
+        std::time::Duration::from_millis(self.drain_notice.0)
     }
 }
 

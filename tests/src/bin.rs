@@ -14,10 +14,22 @@ use std::sync::OnceLock;
 #[must_use]
 pub fn patrol() -> PathBuf {
     static BUILT: OnceLock<PathBuf> = OnceLock::new();
-    BUILT.get_or_init(build).clone()
+    BUILT
+        .get_or_init(|| build(&["--bin", "patrol"]).join("patrol"))
+        .clone()
 }
 
-fn build() -> PathBuf {
+/// The path of an example of the library, up to date with its source.
+///
+/// # Panics
+/// As [`patrol`].
+#[must_use]
+pub fn example(name: &str) -> PathBuf {
+    build(&["--example", name]).join("examples").join(name)
+}
+
+/// Builds a program, and says where the profile has its own.
+fn build(what: &[&str]) -> PathBuf {
     // The test is <target>/<profile>/deps/<name>-<hash>.
     let test = std::env::current_exe().expect("a test knows its own path");
     let profile = test
@@ -43,14 +55,13 @@ fn build() -> PathBuf {
             "patrol",
             "--package",
             "patrol-tests",
-            "--bin",
-            "patrol",
         ])
+        .args(what)
         .args(["--profile", name, "--target-dir"])
         .arg(target)
         .stdin(Stdio::null())
         .status()
         .expect("cargo can be run");
     assert!(status.success(), "the patrol program did not build");
-    profile.join("patrol")
+    profile.to_owned()
 }

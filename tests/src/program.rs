@@ -4,7 +4,7 @@ use std::fs::{self, File};
 use std::io::Write as _;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Child, Command, ExitStatus, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::Value;
@@ -77,6 +77,12 @@ impl Program {
         self.directory.path().join("log")
     }
 
+    /// The configuration file.
+    #[must_use]
+    pub fn configuration(&self) -> PathBuf {
+        self.directory.path().join("patrol.toml")
+    }
+
     /// A command, not yet run.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
@@ -94,7 +100,7 @@ impl Program {
             .arg("--data")
             .arg(self.data())
             .arg("--config")
-            .arg(self.directory.path().join("patrol.toml"))
+            .arg(self.configuration())
             .arg("--json")
             .args(arguments)
             .stdin(Stdio::null())
@@ -125,17 +131,23 @@ impl Program {
     /// A server on a free port of this machine.
     #[must_use]
     pub fn serve(&self) -> Server {
+        self.serve_with(|_| ())
+    }
+
+    /// The same, with something changed about how it is started.
+    #[must_use]
+    pub fn serve_with(&self, change: impl FnOnce(&mut Command)) -> Server {
         let out = self.directory.path().join("announcement");
-        let child = self
-            .command(&["serve", "--listen", "127.0.0.1:0"])
-            .stdout(File::create(&out).expect("a file"))
-            .spawn()
-            .expect("the program starts");
+        let mut command = self.command(&["serve", "--listen", "127.0.0.1:0"]);
+        command.stdout(File::create(&out).expect("a file"));
+        change(&mut command);
         let mut server = Server {
-            child,
+            child: command.spawn().expect("the program starts"),
             address: SocketAddr::from(([127, 0, 0, 1], 0)),
+            announcement: Value::Null,
         };
-        server.address = server.announced(&out);
+        server.announcement = server.announced(&out);
+        server.address = server.listening("address");
         server
     }
 }
@@ -158,16 +170,17 @@ pub struct Server {
     child: Child,
     /// Where it listens.
     pub address: SocketAddr,
+    /// What it said when it was there.
+    pub announcement: Value,
 }
 
 impl Server {
-    fn announced(&mut self, out: &Path) -> SocketAddr {
+    fn announced(&mut self, out: &Path) -> Value {
         let started = Instant::now();
         loop {
             let text = fs::read_to_string(out).unwrap_or_default();
             if let Ok(record) = serde_json::from_str::<Value>(&text) {
-                let address = record["address"].as_str().and_then(|text| text.parse().ok());
-                return address.expect("an announcement names the address");
+                return record;
             }
             let ended = self.child.try_wait().expect("it can be waited for");
             assert_eq!(ended, None, "the server ended");
@@ -177,6 +190,36 @@ impl Server {
             );
             std::thread::sleep(Duration::from_millis(2));
         }
+    }
+
+    /// Where it listens for something, by the name that the announcement has for it.
+    ///
+    /// # Panics
+    /// Where it does not.
+    #[must_use]
+    pub fn listening(&self, what: &str) -> SocketAddr {
+        let address = self.announcement[what]
+            .as_str()
+            .and_then(|text| text.parse().ok());
+        address.unwrap_or_else(|| panic!("no {what} in {}", self.announcement))
+    }
+
+    /// Sends it a signal, such as `-HUP`.
+    ///
+    /// # Panics
+    /// Where that does not work.
+    pub fn signal(&self, signal: &str) {
+        let id = self.child.id().to_string();
+        let told = Command::new("kill").args([signal, &id]).status();
+        assert!(told.expect("kill can be run").success());
+    }
+
+    /// How it ended, if it has.
+    ///
+    /// # Panics
+    /// Where that is not to be known.
+    pub fn ended(&mut self) -> Option<ExitStatus> {
+        self.child.try_wait().expect("it can be waited for")
     }
 
     /// Ends it as a crash would.
@@ -193,9 +236,7 @@ impl Server {
     /// # Panics
     /// Where it does not end well.
     pub fn stop(mut self) {
-        let id = self.child.id().to_string();
-        let told = Command::new("kill").args(["-TERM", &id]).status();
-        assert!(told.expect("kill can be run").success());
+        self.signal("-TERM");
         let status = self.child.wait().expect("it can be waited for");
         assert!(status.success(), "{status}");
     }

@@ -10,7 +10,7 @@ use std::time::Duration;
 pub struct Answer {
     /// The status code.
     pub status: u16,
-    /// The headers in order, names in lower case, without `date`, which is never the same.
+    /// The headers in order, names in lower case, without `date` and `x-request-id`, which are never the same.
     pub headers: Vec<(String, String)>,
     /// The body.
     pub body: String,
@@ -88,7 +88,7 @@ pub fn receive(mut stream: TcpStream) -> std::io::Result<Answer> {
     let headers = lines
         .filter_map(|line| line.split_once(": "))
         .map(|(name, value)| (name.to_ascii_lowercase(), value.to_owned()))
-        .filter(|(name, _)| name != "date");
+        .filter(|(name, _)| name != "date" && name != "x-request-id");
     let answer = Answer {
         status: status.ok_or(std::io::ErrorKind::InvalidData)?,
         headers: headers.collect(),

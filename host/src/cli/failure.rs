@@ -189,6 +189,11 @@ fn say(exit: Exit, reason: Option<RefusalReason>, message: &str, json: bool) {
     let _ = writeln!(io::stderr().lock(), "{line}");
 }
 
+/// What is wrong with a configuration, a line for each mistake.
+pub(super) fn mistakes(error: &anyhow::Error) -> Vec<String> {
+    vec![one_line(error)]
+}
+
 /// A message in one line: a parser's drawing of the mistake is left out, the rest is joined.
 fn one_line(message: impl Display) -> String {
     let message = message.to_string();

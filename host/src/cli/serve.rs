@@ -1,31 +1,38 @@
 //! `patrol serve`.
 
-use std::ffi::OsStr;
+mod announce;
+mod notify;
+mod reload;
+mod signals;
+
 use std::net::{SocketAddr, TcpListener};
-use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, Instant};
 
 use anyhow::Context as _;
 use clap::Args;
-use serde::Serialize;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use self::announce::{Listening, announce};
+use self::notify::Notifier;
+use self::reload::reload;
+use self::signals::{Signals, Told};
+use super::Session;
 use super::failure::{Exit, Failure};
-use super::print::{fields, hex, plain};
-use super::{Session, policy, shell_word};
+use crate::config::{Config, Server};
 use crate::doors::{fastcgi, grpc, spop};
-use crate::gate::{Gate, Meters};
+use crate::gate::{Gate, Listener, Meters};
 use crate::http;
-use crate::service::{Housekeeping, Patrol, PolicyInfo, ServeLock};
+use crate::service::{Housekeeping, ServeLock};
 
 const EXAMPLES: &str = "\
 Examples:
   patrol serve
   patrol --data /var/lib/patrol serve --listen 127.0.0.1:9000 --log-format json
 
-SIGTERM and SIGINT end it: requests under way are answered first.
+SIGTERM and SIGINT end it: requests under way are answered first; a second one ends it at once. SIGHUP makes it read \
+its configuration again; one with mistakes is logged and changes nothing.
 
 Exit codes: 7 the data is damaged, 8 another server runs on it, 9 the address is in use, 10 the data directory \
 cannot be used; `patrol --help` lists all.";
@@ -42,41 +49,10 @@ pub(super) struct ServeArgs {
     allow_non_loopback: bool,
 }
 
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct StartedRecord<'a> {
-    address: SocketAddr,
-    #[serde(flatten)]
-    more: Listening,
-    data: &'a Path,
-    policy: PolicyRecord<'a>,
-    tenants: usize,
-}
-
-/// Where else it listens.
-#[derive(Clone, Copy, Serialize)]
-#[serde(rename_all = "camelCase")]
-struct Listening {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    grpc: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    spop: Option<SocketAddr>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    fastcgi: Option<SocketAddr>,
-}
-
-#[derive(Serialize)]
-#[serde(rename_all = "camelCase")]
-struct PolicyRecord<'a> {
-    name: &'a str,
-    version: &'a str,
-    digest: String,
-    isolation: String,
-}
-
 /// Each step can fail for one reason of its own, which is then told: configuration, data, another server, address.
 pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exit> {
-    let config = session.config()?.server;
+    let started = session.config()?;
+    let config = &started.server;
     let anywhere = args.allow_non_loopback || config.allow_non_loopback;
     let http = args.listen.unwrap_or(config.listen);
     let more = [config.grpc, config.spop, config.fastcgi, config.metrics];
@@ -90,165 +66,226 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
         }
     }
     let patrol = Arc::new(session.open_with(true, true)?);
-    let gate = Arc::new(Gate::new(Arc::clone(&patrol), Meters::default())?);
-    let lock = ServeLock::take(patrol.data())?;
-    let (address, http) = bind(http)?;
-    let grpc = config.grpc.map(bind).transpose()?;
-    let spop = config.spop.map(bind).transpose()?;
-    let fastcgi = config.fastcgi.map(bind).transpose()?;
-    let listening = Listening {
-        grpc: grpc.as_ref().map(|(address, _)| *address),
-        spop: spop.as_ref().map(|(address, _)| *address),
-        fastcgi: fastcgi.as_ref().map(|(address, _)| *address),
+    // Counting costs little, but nothing is less, where nobody asks.
+    let meters = match config.metrics {
+        Some(_) => Meters::prometheus()?,
+        None => Meters::default(),
     };
+    let gate = Arc::new(Gate::new(Arc::clone(&patrol), meters)?);
+    let lock = ServeLock::take(patrol.data())?;
+    let doors = Doors::bind(http, config)?;
+    let listening = doors.listening();
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;
+    let bookkeeping = config.metrics.map(|_| http::Bookkeeping::start(&gate));
+    let bookkeeping = bookkeeping.transpose().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
         .enable_all()
         .thread_name("http")
         .build()
         .context("cannot start the server's threads")?;
-    runtime.block_on(async {
+    let ended = runtime.block_on(async {
         // Before anybody is told that the server is there: from then on a signal ends it in order.
-        let ended = ended().context("cannot wait for signals")?;
-        announce(session, &patrol, address, listening)?;
-        let shutdown = CancellationToken::new();
-        let mut serving = JoinSet::new();
-        let router = http::router(Arc::clone(&gate));
-        serving.spawn(http::serve(router, http, shutdown.clone().cancelled_owned()));
-        if let Some((_, listener)) = grpc {
-            serving.spawn(grpc::serve(Arc::clone(&gate), listener, shutdown.clone()));
-        }
-        if let Some((_, listener)) = spop {
-            serving.spawn(spop::serve(Arc::clone(&gate), listener, shutdown.clone()));
-        }
-        if let Some((_, listener)) = fastcgi {
-            serving.spawn(fastcgi::serve(Arc::clone(&gate), listener, shutdown.clone()));
-        }
-        let mut outcome = Ok(());
-        let mut ended = std::pin::pin!(ended);
-        loop {
-            tokio::select! {
-                () = &mut ended, if !shutdown.is_cancelled() => shutdown.cancel(),
-                served = serving.join_next() => {
-                    let Some(served) = served else { break };
-                    // One door that cannot serve takes the others along: half a server would look like a whole one.
-                    shutdown.cancel();
-                    outcome = outcome.and(served.map_err(std::io::Error::other).flatten());
-                }
-            }
-        }
-        outcome.context("cannot serve")
+        let signals = Signals::listen().context("cannot wait for signals")?;
+        announce(session, &patrol, listening)?;
+        let mut watch = Watch {
+            session,
+            gate: &gate,
+            started: &started,
+            signals,
+            notifier: Arc::new(Notifier::from_environment()),
+            status: format!("listening on http://{}", listening.http),
+        };
+        watch.serve(doors).await.context("cannot serve")
     })?;
-    // Work that a request left behind ends first, then the last uses are written, then others may serve.
-    drop(runtime);
-    drop(housekeeping);
-    drop(gate);
-    drop(patrol);
+    match ended {
+        // Work that a request left behind ends first, then the last uses are written, then others may serve.
+        Ended::InOrder => drop(runtime),
+        Ended::AtOnce => runtime.shutdown_background(),
+    }
+    drop((bookkeeping, housekeeping));
+    // Not left to the last owner, which may be work that goes on for a moment.
+    if let Err(error) = patrol.flush() {
+        tracing::error!(%error, "last uses and refusals could not be written");
+    }
+    drop((gate, patrol));
     drop(lock);
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// How it ended.
+enum Ended {
+    /// What was under way was answered, or had its time.
+    InOrder,
+    /// What was under way was cut off, as told by a second signal.
+    AtOnce,
+}
+
+/// Longer than any door waits for requests under way, since each keeps to the time in the configuration by itself.
+const GRACE: Duration = Duration::from_secs(2);
+
+/// The server while it runs.
+struct Watch<'a> {
+    session: &'a Session,
+    gate: &'a Arc<Gate>,
+    started: &'a Config,
+    signals: Signals,
+    notifier: Arc<Notifier>,
+    status: String,
+}
+
+impl Watch<'_> {
+    async fn serve(&mut self, doors: Doors) -> std::io::Result<Ended> {
+        let shutdown = CancellationToken::new();
+        let mut serving = doors.open(self.gate, &shutdown);
+        let notifier = Arc::clone(&self.notifier);
+        let watchdog = tokio::spawn(async move { notifier.watchdog().await });
+        self.notifier.ready(&self.status);
+        let mut outcome = Ok(Ended::InOrder);
+        // When to close the doors, and then when to wait no longer.
+        let mut due = None;
+        loop {
+            tokio::select! {
+                told = self.signals.next() => match told {
+                    Told::Reload if due.is_none() => self.reload(),
+                    Told::Reload => tracing::warn!("SIGHUP received: too late, the server is about to end"),
+                    Told::End(signal) if due.is_none() => {
+                        tracing::info!("{signal} received: answering what is under way, then stopping");
+                        due = Some(Instant::now().checked_add(self.begin_to_end()));
+                    }
+                    Told::End(signal) => {
+                        tracing::warn!("{signal} received again: what is under way is cut off");
+                        outcome = outcome.map(|_| Ended::AtOnce);
+                        break;
+                    }
+                },
+                () = until(due.flatten()), if due.is_some() => {
+                    if shutdown.is_cancelled() {
+                        tracing::warn!("the time to drain was over long ago: what is under way is cut off");
+                        break;
+                    }
+                    shutdown.cancel();
+                    due = Some(self.latest_end());
+                }
+                served = serving.join_next() => {
+                    let Some(served) = served else { break };
+                    if !shutdown.is_cancelled() {
+                        // One door that cannot serve takes the others along: half a server would look like a whole
+                        // one.
+                        self.begin_to_end();
+                        shutdown.cancel();
+                        due = Some(self.latest_end());
+                    }
+                    outcome = outcome.and_then(|ended| {
+                        served.map_err(std::io::Error::other).flatten().map(|()| ended)
+                    });
+                }
+            }
+        }
+        watchdog.abort();
+        outcome
+    }
+
+    /// Tells everybody who asks, and says how long to go on as before.
+    fn begin_to_end(&self) -> Duration {
+        self.gate.drain();
+        self.notifier.stopping();
+        self.server().drain_notice()
+    }
+
+    fn latest_end(&self) -> Option<Instant> {
+        Instant::now().checked_add(self.server().drain().saturating_add(GRACE))
+    }
+
+    /// As configured by now.
+    fn server(&self) -> Server {
+        self.gate.patrol().config().server.clone()
+    }
+
+    fn reload(&self) {
+        self.notifier.reloading();
+        reload(self.session, self.gate, self.started);
+        self.notifier.ready(&self.status);
+    }
+}
+
+/// Ready at this instant; never, where there is none.
+async fn until(instant: Option<Instant>) {
+    match instant {
+        Some(instant) => tokio::time::sleep_until(instant.into()).await,
+        None => std::future::pending().await,
+    }
+}
+
+/// All listeners, with the addresses that they have.
+struct Doors {
+    http: Bound,
+    grpc: Option<Bound>,
+    spop: Option<Bound>,
+    fastcgi: Option<Bound>,
+    metrics: Option<Bound>,
+}
+
+type Bound = (SocketAddr, TcpListener);
+
+impl Doors {
+    fn bind(http: SocketAddr, config: &Server) -> Result<Self, Failure> {
+        Ok(Self {
+            http: bind(http)?,
+            grpc: config.grpc.map(bind).transpose()?,
+            spop: config.spop.map(bind).transpose()?,
+            fastcgi: config.fastcgi.map(bind).transpose()?,
+            metrics: config.metrics.map(bind).transpose()?,
+        })
+    }
+
+    fn listening(&self) -> Listening {
+        let address = |bound: &Option<Bound>| bound.as_ref().map(|(address, _)| *address);
+        Listening {
+            http: self.http.0,
+            grpc: address(&self.grpc),
+            spop: address(&self.spop),
+            fastcgi: address(&self.fastcgi),
+            metrics: address(&self.metrics),
+        }
+    }
+
+    /// Serves at all of them.
+    fn open(self, gate: &Arc<Gate>, shutdown: &CancellationToken) -> JoinSet<std::io::Result<()>> {
+        let mut serving = JoinSet::new();
+        let mut http = |kind, router, listener| {
+            let shutdown = shutdown.clone().cancelled_owned();
+            serving.spawn(http::serve_for(
+                Arc::clone(gate),
+                kind,
+                router,
+                listener,
+                shutdown,
+            ));
+        };
+        http(Listener::Http, http::router(Arc::clone(gate)), self.http.1);
+        if let Some((_, listener)) = self.metrics {
+            http(
+                Listener::Metrics,
+                http::metrics_router(Arc::clone(gate)),
+                listener,
+            );
+        }
+        if let Some((_, listener)) = self.grpc {
+            serving.spawn(grpc::serve(Arc::clone(gate), listener, shutdown.clone()));
+        }
+        if let Some((_, listener)) = self.spop {
+            serving.spawn(spop::serve(Arc::clone(gate), listener, shutdown.clone()));
+        }
+        if let Some((_, listener)) = self.fastcgi {
+            serving.spawn(fastcgi::serve(Arc::clone(gate), listener, shutdown.clone()));
+        }
+        serving
+    }
 }
 
 /// A listener, and the address that it has.
 fn bind(address: SocketAddr) -> Result<(SocketAddr, TcpListener), Failure> {
     let listener = TcpListener::bind(address).map_err(|source| Failure::Listen { address, source })?;
     Ok((listener.local_addr().unwrap_or(address), listener))
-}
-
-/// Ready once the process is told to end.
-fn ended() -> std::io::Result<impl Future<Output = ()> + Send> {
-    let mut terminated = signal(SignalKind::terminate())?;
-    let mut interrupted = signal(SignalKind::interrupt())?;
-    async fn received(signal: &mut Signal, name: &str) {
-        signal.recv().await;
-        tracing::info!("{name} received: answering what is under way, then stopping");
-    }
-    Ok(async move {
-        tokio::select! {
-            () = received(&mut terminated, "SIGTERM") => {}
-            () = received(&mut interrupted, "SIGINT") => {}
-        }
-    })
-}
-
-/// Says that the server is there, and, where there is no tenant yet, how to begin.
-fn announce(
-    session: &mut Session,
-    patrol: &Patrol,
-    address: SocketAddr,
-    more: Listening,
-) -> anyhow::Result<()> {
-    let info = patrol.policy_info()?;
-    let tenants = patrol.tenants()?.len();
-    let record = StartedRecord {
-        address,
-        more,
-        data: patrol.data(),
-        policy: PolicyRecord {
-            name: &info.description.name,
-            version: &info.description.version,
-            digest: hex(&info.digest),
-            isolation: policy::isolation(patrol),
-        },
-        tenants,
-    };
-    let first = (tenants == 0).then(|| first_steps(session, address));
-    let printed = session.out.answer(&record, || {
-        let mut text = summary(&record, &info);
-        text.extend(first);
-        text
-    });
-    // A server whose output nobody reads is still a server.
-    if let Err(error) = printed.and_then(|()| session.out.flush()) {
-        tracing::warn!(%error, "started, but could not say so");
-    }
-    Ok(())
-}
-
-fn summary(record: &StartedRecord<'_>, info: &PolicyInfo) -> String {
-    let about = &info.description;
-    let more = [
-        ("grpc", record.more.grpc),
-        ("spop", record.more.spop),
-        ("fastcgi", record.more.fastcgi),
-    ];
-    let more = more
-        .into_iter()
-        .filter_map(|(what, address)| Some((what, address?.to_string())));
-    let http = [("listening on", format!("http://{}", record.address))];
-    let rest = [
-        ("data", plain(&record.data.display().to_string())),
-        (
-            "policy",
-            format!(
-                "{} {}, {}",
-                plain(&about.name),
-                plain(&about.version),
-                record.policy.isolation
-            ),
-        ),
-        ("sha-256", record.policy.digest.clone()),
-    ];
-    fields(http.into_iter().chain(more).chain(rest))
-}
-
-/// The commands that lead from nothing to a verified token, to be copied as they are.
-fn first_steps(session: &Session, address: SocketAddr) -> String {
-    let program = std::env::args_os().next().unwrap_or_else(|| "patrol".into());
-    let mut patrol = shell_word(&program);
-    let mut option = |name: &str, value: &OsStr| {
-        patrol.push_str(&format!(" {name} {}", shell_word(value)));
-    };
-    option("--data", session.global.data.as_os_str());
-    if let Some(config) = &session.global.config {
-        option("--config", config.as_os_str());
-    }
-    format!(
-        "\n\nThere is no tenant yet. These commands, in another terminal, make the first token:\n\n\
-         \x20 {patrol} tenant create example\n\
-         \x20 {patrol} user create --tenant example --name ann --role admin\n\
-         \x20 {patrol} token create --owner ann --name first --expires 90d\n\n\
-         and this one, with the secret in $PAT (`read -rs PAT` takes it unseen), signs in with it:\n\n\
-         \x20 printf '{{\"token\":\"%s\"}}' \"$PAT\" | curl --json @- http://{address}/api/v1/pat/login\n"
-    )
 }

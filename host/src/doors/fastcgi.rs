@@ -8,8 +8,6 @@
 
 mod check;
 mod record;
-#[cfg(test)]
-mod tests;
 
 use std::net::TcpListener;
 use std::sync::Arc;

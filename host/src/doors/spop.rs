@@ -10,8 +10,6 @@
 
 mod check;
 mod frame;
-#[cfg(test)]
-mod tests;
 
 use std::net::TcpListener;
 use std::sync::Arc;

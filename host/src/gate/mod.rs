@@ -8,33 +8,40 @@
 //!
 //! It fails closed: whatever is not a well-formed yes is a [`Denial`].
 
+mod answer;
 mod credential;
 mod identity;
 mod limit;
 mod meters;
+mod request_id;
 mod routes;
 
 use std::borrow::Cow;
 use std::net::IpAddr;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
+use patrol_policy::token::{PAT_PREFIX, SESSION_PREFIX};
 use patrol_policy::types::Id;
 
 use crate::config::{Config, ConfigError};
 use crate::service::{Error, Identity, Origin, Patrol};
 use credential::{Credential, NoCredential};
 use limit::Limits;
-pub use meters::{Kind, Meters};
+pub use meters::{Connected, Kind, Listener, Meters, NEAR_EXPIRY};
 use routes::{Route, Rules};
 
+pub(crate) use answer::is_grpc;
 pub use credential::SESSION_HEADER;
 pub use identity::IDENTITY_HEADERS;
+pub use request_id::{REQUEST_ID, TRACEPARENT, request_id};
 
 /// Who asks: a label of the metrics and the log.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[non_exhaustive]
 pub enum Door {
     /// nginx's `auth_request`.
     Nginx,
@@ -70,6 +77,14 @@ impl Door {
         Self::Api,
     ];
 
+    /// Whether its requests come in by the HTTP listener.
+    const fn answers_over_http(self) -> bool {
+        matches!(
+            self,
+            Self::Nginx | Self::Forward | Self::EnvoyHttp | Self::Introspection | Self::Api
+        )
+    }
+
     /// Its name.
     #[must_use]
     pub const fn as_str(self) -> &'static str {
@@ -104,6 +119,7 @@ pub struct Request<'a> {
 
 /// Yes: the request may go on.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct Admission {
     identity: Option<Identity>,
     /// Every identity header, empty where there is nothing to say, so that no copy sent by the client survives in a
@@ -123,6 +139,7 @@ impl Admission {
 
 /// No. Why, is for the audit trail: to whoever presented it, unknown, expired, revoked and malformed look alike.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Denial {
     /// The status for the client: 400, 401, 403, 429 or 503.
     pub status: StatusCode,
@@ -200,6 +217,7 @@ pub struct Gate {
     rules: ArcSwap<Rules>,
     limits: ArcSwap<Limits>,
     meters: Meters,
+    draining: AtomicBool,
 }
 
 impl Gate {
@@ -214,6 +232,7 @@ impl Gate {
             limits: ArcSwap::from_pointee(Limits::new(&config.limits)),
             patrol,
             meters,
+            draining: AtomicBool::new(false),
         })
     }
 
@@ -236,6 +255,18 @@ impl Gate {
         &self.patrol
     }
 
+    /// Says that the program is about to end: whoever asks whether it is ready is told no from now on. Requests are
+    /// decided as before.
+    pub fn drain(&self) {
+        self.draining.store(true, Ordering::Release);
+    }
+
+    /// Whether the program is about to end.
+    #[must_use]
+    pub fn is_draining(&self) -> bool {
+        self.draining.load(Ordering::Acquire)
+    }
+
     /// What is counted.
     #[must_use]
     pub const fn meters(&self) -> &Meters {
@@ -255,7 +286,20 @@ impl Gate {
             Err(denial) => Kind::from(denial),
         };
         self.meters.verdict(request.door, kind, begun.elapsed());
+        self.tell(request, &verdict);
         verdict
+    }
+
+    /// One line for a denial, where the door has no log of its own: the HTTP listener has.
+    fn tell(&self, request: &Request<'_>, verdict: &Result<Admission, Denial>) {
+        let Err(denial) = verdict else { return };
+        if request.door.answers_over_http() {
+            return;
+        }
+        let door = request.door.as_str();
+        let (status, code) = (denial.status.as_u16(), denial.code);
+        let request = request_id(request.headers).map(tracing::field::display);
+        tracing::debug!(target: "patrol::access", request, door, status, code, "denied");
     }
 
     fn decide(&self, request: &Request<'_>) -> Result<Admission, Denial> {
@@ -322,10 +366,26 @@ impl Origin {
             user_agent: headers
                 .get(http::header::USER_AGENT)
                 .and_then(|agent| agent.to_str().ok())
-                .map(|agent| cut(agent, 256)),
-            url: Some(cut(path, 1_024)),
+                .map(|agent| without_tokens(cut(agent, 256))),
+            url: Some(without_tokens(cut(path, 1_024))),
+            request: request_id(headers),
         }
     }
+}
+
+/// What a client says of itself and of what it wants, without a token that it may have put there: the trail is kept,
+/// and read by others (R1).
+fn without_tokens(mut text: String) -> String {
+    for prefix in [PAT_PREFIX, SESSION_PREFIX] {
+        let mut from = 0;
+        while let Some(at) = text.get(from..).and_then(|rest| rest.find(prefix)) {
+            from = from.saturating_add(at).saturating_add(prefix.len());
+            let rest = text.get(from..).unwrap_or_default();
+            let digits = rest.bytes().take_while(u8::is_ascii_alphanumeric).count();
+            text.replace_range(from..from.saturating_add(digits), "…");
+        }
+    }
+    text
 }
 
 fn cut(text: &str, bytes: usize) -> String {

@@ -38,14 +38,6 @@ impl IntoResponse for Admission {
 
 impl IntoResponse for Denial {
     fn into_response(self) -> Response {
-        let mut response = problem(self.status, self.code, &self.message);
-        let headers = response.headers_mut();
-        if let Some(challenge) = self.challenge {
-            headers.insert(header::WWW_AUTHENTICATE, challenge);
-        }
-        if let Some(seconds) = self.retry_after {
-            headers.insert(header::RETRY_AFTER, seconds.into());
-        }
-        response
+        self.to_response().map(Body::from)
     }
 }

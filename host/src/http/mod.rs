@@ -7,6 +7,8 @@
 mod answer;
 mod api;
 mod check;
+mod metrics;
+mod trace;
 
 use std::future::Future;
 use std::sync::Arc;
@@ -18,15 +20,17 @@ use axum::http::StatusCode;
 use axum::response::IntoResponse;
 use axum::routing::{any, delete, get, post};
 use hyper::server::conn::http1;
+use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use hyper_util::service::TowerToHyperService;
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::config::Config;
-use crate::gate::Gate;
+use crate::gate::{Gate, Listener};
 use crate::service::{Error, Patrol};
+
+pub use metrics::{Bookkeeping, metrics_router};
 
 /// Request bodies are small: a sign-in holds one token.
 const BODY_BYTES: usize = 8 * 1024;
@@ -36,7 +40,7 @@ const HEADER_BYTES: usize = 32 * 1024;
 const CONNECTIONS: usize = 4_096;
 /// From the first byte of a request to the end of its headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
-/// How long a shutdown waits for requests under way.
+/// How long a shutdown waits for requests under way, where no configuration says it.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// What every handler needs.
@@ -62,9 +66,7 @@ impl App {
             .await
             .unwrap_or_else(|error| {
                 tracing::error!(%error, "a request's work ended early");
-                Err(Error::Fault(crate::policy::Fault::Aborted(
-                    "the work ended early".to_owned(),
-                )))
+                Err(Error::interrupted("the work ended early"))
             })
     }
 }
@@ -86,8 +88,11 @@ pub fn router(gate: Arc<Gate>) -> Router {
         .with_state(app)
 }
 
-/// 200 while store and policy answer: a gateway may send requests here.
+/// 200 while store and policy answer and no end is near: a gateway may send requests here.
 async fn ready(State(app): State<App>) -> axum::response::Response {
+    if app.gate().is_draining() {
+        return (StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n").into_response();
+    }
     let checked = app.blocking(|patrol| {
         patrol.audit_head()?;
         patrol.policy_info().map(drop)
@@ -108,6 +113,30 @@ async fn ready(State(app): State<App>) -> axum::response::Response {
 pub async fn serve(
     router: Router,
     listener: std::net::TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    run(router, listener, None, shutdown).await
+}
+
+/// As [`serve`]; connections are counted by the gate's meters, and a shutdown waits for as long as its configuration
+/// says.
+///
+/// # Errors
+/// As [`serve`].
+pub async fn serve_for(
+    gate: Arc<Gate>,
+    kind: Listener,
+    router: Router,
+    listener: std::net::TcpListener,
+    shutdown: impl Future<Output = ()> + Send,
+) -> std::io::Result<()> {
+    run(router, listener, Some((gate, kind)), shutdown).await
+}
+
+async fn run(
+    router: Router,
+    listener: std::net::TcpListener,
+    counted: Option<(Arc<Gate>, Listener)>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
     listener.set_nonblocking(true)?;
@@ -140,20 +169,22 @@ pub async fn serve(
         };
         // Answers are small; without this they would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let service = TowerToHyperService::new(router.clone());
+        let (router, gate) = (router.clone(), counted.as_ref().map(|(gate, _)| Arc::clone(gate)));
+        let service = service_fn(move |request| trace::answer(router.clone(), gate.clone(), request));
+        let counted = counted
+            .as_ref()
+            .map(|(gate, kind)| gate.meters().connected(*kind));
         let connection = graceful.watch(builder.serve_connection(TokioIo::new(stream), service));
         tokio::spawn(async move {
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     }
     drop(listener);
-    if tokio::time::timeout(DRAIN_TIME, graceful.shutdown())
-        .await
-        .is_err()
-    {
+    let drain = counted.map_or(DRAIN_TIME, |(gate, _)| gate.patrol().config().server.drain());
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still under way when the time to drain was over");
     }
     Ok(())

@@ -53,6 +53,11 @@ pub enum Fault {
 }
 
 impl Fault {
+    /// All that [`Fault::kind`] says.
+    pub const KINDS: [&'static str; 7] = [
+        "timeout", "memory", "trap", "aborted", "limits", "contract", "busy",
+    ];
+
     /// One word for metrics and the audit trail.
     #[must_use]
     pub const fn kind(&self) -> &'static str {

@@ -20,6 +20,7 @@ use crate::store::{SessionRow, StoreError, TokenRow, UserRow};
 
 /// Whom a token or session lets in, as of now (R4).
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Identity {
     names: Names,
     /// The session, where one was presented.
@@ -94,6 +95,7 @@ impl Identity {
 
 /// A new session.
 #[derive(Debug)]
+#[non_exhaustive]
 pub struct SignIn {
     /// Whose it is; `ends` says when the session ends if it is not used.
     pub identity: Identity,

@@ -65,6 +65,12 @@ impl From<Ending> for Error {
 }
 
 impl Error {
+    /// No verdict, since what was to find it ended early: a fault like any other.
+    #[must_use]
+    pub fn interrupted(how: &str) -> Self {
+        Self::Fault(Fault::Aborted(how.to_owned()))
+    }
+
     /// The refusal, if it is one.
     #[must_use]
     pub const fn refusal(&self) -> Option<RefusalReason> {

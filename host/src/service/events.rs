@@ -7,6 +7,7 @@ use std::sync::{Mutex, PoisonError};
 use patrol_policy::types::{Actor, ActorRole, Id, Timestamp};
 use serde::Serialize;
 
+use super::RequestId;
 use crate::store::{StoreError, TokenRow, Transaction, UserRow};
 use crate::time::rfc3339;
 
@@ -19,6 +20,8 @@ pub struct Origin {
     pub user_agent: Option<String>,
     /// What it asked for, without query.
     pub url: Option<String>,
+    /// Which request it is.
+    pub request: Option<RequestId>,
 }
 
 /// Who asks for something to be done.
@@ -90,6 +93,7 @@ impl Caller {
 /// How it went.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "snake_case")]
+#[non_exhaustive]
 pub enum Outcome {
     /// It was done.
     Success,
@@ -131,6 +135,10 @@ pub struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_name: Option<String>,
     trace_uuid: String,
+    /// The request that it happened in, by its sender's word. Not `trace_uuid`: that one holds the events of a batch
+    /// together, and no client may put its own into somebody else's.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    request_id: Option<RequestId>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pat_user_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -172,6 +180,7 @@ impl AuditEvent {
             tenant_id: None,
             tenant_name: None,
             trace_uuid: trace_id(at),
+            request_id: caller.origin.request,
             pat_user_id: None,
             pat_id: None,
             pat_name: None,
@@ -180,6 +189,11 @@ impl AuditEvent {
             about: by_user.then_some(caller.actor.id),
             at,
         }
+    }
+
+    /// The request that it happened in.
+    pub(super) const fn request_id(&self) -> Option<RequestId> {
+        self.request_id
     }
 
     /// It did not go well.
@@ -309,13 +323,10 @@ impl Journal {
         }
     }
 
-    /// Whether there is nothing to write.
-    pub(super) fn is_empty(&self) -> bool {
-        self.queue
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .events
-            .is_empty()
+    /// How many events wait to be written.
+    pub(super) fn len(&self) -> usize {
+        let queue = self.queue.lock().unwrap_or_else(PoisonError::into_inner);
+        queue.events.len()
     }
 
     /// Writes everything, in one transaction; keeps it if that fails.
@@ -325,7 +336,7 @@ impl Journal {
         begin: impl FnOnce() -> Result<Box<dyn Transaction>, StoreError>,
     ) -> Result<(), StoreError> {
         let _one = self.writing.lock().unwrap_or_else(PoisonError::into_inner);
-        if self.is_empty() {
+        if self.len() == 0 {
             return Ok(());
         }
         let mut transaction = begin()?;

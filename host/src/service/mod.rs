@@ -20,8 +20,10 @@ mod error;
 mod events;
 mod floor;
 mod housekeeping;
+mod request_id;
 mod review;
 mod tokens;
+mod vitals;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
@@ -44,8 +46,10 @@ pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
+pub use vitals::{Backlog, Population, Tally};
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.
 pub const WRITE_THROUGH: Duration = MINUTE;
@@ -99,6 +103,7 @@ pub struct Patrol {
     audiences: RwLock<HashMap<String, Audience>>,
     journal: Journal,
     stalled: AtomicBool,
+    tally: Tally,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -118,6 +123,7 @@ impl From<Config> for Configured {
 
 /// What there is to know about the active policy.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct PolicyInfo {
     /// What it says of itself.
     pub description: Description,
@@ -164,6 +170,7 @@ impl Patrol {
             audiences: RwLock::new(HashMap::new()),
             journal: Journal::default(),
             stalled: AtomicBool::new(false),
+            tally: Tally::default(),
         })
     }
 
@@ -205,6 +212,12 @@ impl Patrol {
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store
+    }
+
+    /// SHA-256 of the active policy.
+    #[must_use]
+    pub fn policy_digest(&self) -> [u8; 32] {
+        self.policy.digest()
     }
 
     /// What there is to know about the active policy.
@@ -287,12 +300,14 @@ impl Patrol {
 
     /// Notes that something was asked for in vain.
     fn note(&self, error: &Error, unauthorized: bool, event: AuditEvent) {
-        self.journal.push(event.failed(error, unauthorized));
+        self.tally.count(error);
+        let request = event.request_id().map(tracing::field::display);
         match error {
-            Error::Fault(fault) => tracing::error!(kind = fault.kind(), %fault, "the policy failed"),
-            Error::Outage(outage) => tracing::error!(%outage, "the store failed"),
-            refused => tracing::debug!(%refused, "refused"),
+            Error::Fault(fault) => tracing::error!(request, kind = fault.kind(), %fault, "the policy failed"),
+            Error::Outage(outage) => tracing::error!(request, %outage, "the store failed"),
+            refused => tracing::debug!(request, %refused, "refused"),
         }
+        self.journal.push(event.failed(error, unauthorized));
     }
 
     /// The number of an audience that tokens were created for.

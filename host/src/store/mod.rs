@@ -92,6 +92,9 @@ pub trait Store: Send + Sync + 'static {
     /// than the interval between flushes has a storage that does not write.
     fn oldest_unflushed(&self) -> Option<Instant>;
 
+    /// How many records have a noted use that is not yet written.
+    fn unflushed(&self) -> usize;
+
     /// A consistent view of everything, as of now.
     fn read(&self) -> Result<Box<dyn Read>>;
 
@@ -121,6 +124,11 @@ pub trait Read: Send {
     fn session_state(&self, id: Id) -> Result<Option<patrol_policy::types::SessionState>>;
     /// The authentication method in force.
     fn auth_method(&self, scope: Scope) -> Result<Option<String>>;
+    /// How many tokens are live, and how many of these end by then if they are not used again. Looks at all of them.
+    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
+    /// How many sessions are not marked as ended, were opened after one time and used after another. Uses that are
+    /// not yet written are left out.
+    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64>;
     /// What a change of method would revoke (R9).
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census>;
     /// Tokens not marked as ended and no longer live, oldest first.

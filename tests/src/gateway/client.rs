@@ -27,15 +27,13 @@ impl Answer {
             .collect()
     }
 
-    /// All headers but those that tell of the time.
+    /// All headers but those that are never the same.
     pub fn undated(&self) -> String {
-        let times = ["date:", "x-envoy-upstream-service-time:"];
-        let timed = |line: &str| {
-            times
-                .iter()
-                .any(|time| line.to_ascii_lowercase().starts_with(time))
-        };
-        let lines = self.head.lines().filter(|line| !timed(line));
+        let ever_other = ["date", "x-request-id", "x-envoy-upstream-service-time"];
+        let lines = self.head.lines().filter(|line| {
+            let name = line.split(':').next().unwrap_or_default().to_ascii_lowercase();
+            !ever_other.contains(&&*name)
+        });
         lines.collect::<Vec<_>>().join("\n")
     }
 

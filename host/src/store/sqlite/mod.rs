@@ -133,6 +133,10 @@ impl Store for SqliteStore {
         self.uses.oldest()
     }
 
+    fn unflushed(&self) -> usize {
+        self.uses.len()
+    }
+
     fn read(&self) -> Result<Box<dyn Read>> {
         Ok(Box::new(View {
             lent: self.readers.snapshot()?,

@@ -85,6 +85,18 @@ pub(super) const OPEN_SESSIONS: &str = concat!(
     " FROM session s WHERE s.token = ?1 AND s.ended_at IS NULL ORDER BY s.opened, s.id"
 );
 
+/// Live tokens, and those of them that end by `:by` if they are not used again.
+pub(super) const COUNT_TOKENS: &str = concat!(
+    "SELECT count(*), count(*) FILTER (WHERE min(k.expires, max(coalesce(k.last_used, k.created), \
+     coalesce(unwritten_token_use(k.id), 0)) + :idle_after) <= :by) FROM ",
+    token_tables!(),
+    " WHERE ",
+    live!()
+);
+
+pub(super) const COUNT_SESSIONS: &str =
+    "SELECT count(*) FROM session s WHERE s.last_used > ?2 AND s.opened > ?1 AND s.ended_at IS NULL";
+
 pub(super) const CENSUS_TENANT: &str = concat!(
     "SELECT count(*), count(DISTINCT k.owner) FROM ",
     token_tables!(),
@@ -165,6 +177,7 @@ mod tests {
             LIVE_NAME,
             LIST_LIVE,
             OPEN_SESSIONS,
+            COUNT_SESSIONS,
             LAPSED,
             CENSUS_OWNER,
         ] {

@@ -10,8 +10,8 @@ use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_par
 use super::columns::{Columns, bound, tenant_row_columns, user_row_columns};
 use super::connections::Lent;
 use super::queries::{
-    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, LAPSED, LIST_LIVE, LIVE_NAME, OPEN_SESSIONS, OWNER,
-    SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
+    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, COUNT_SESSIONS, COUNT_TOKENS, LAPSED, LIST_LIVE,
+    LIVE_NAME, OPEN_SESSIONS, OWNER, SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
 };
 use super::uses::Uses;
 use crate::store::{
@@ -156,6 +156,22 @@ impl<C: Lent> Read for View<C> {
             ),
         };
         self.first(sql, [id.to_bytes()], |columns| columns.take())
+    }
+
+    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
+        let idle_after = rule.now.saturating_sub(rule.idle_since);
+        let parameters = named_params! {
+            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since),
+            ":idle_after": bound(idle_after), ":by": bound(ending_by)
+        };
+        self.only(COUNT_TOKENS, parameters, |columns| {
+            Ok((columns.take()?, columns.take()?))
+        })
+    }
+
+    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64> {
+        let parameters = params![bound(opened_after), bound(used_after)];
+        self.only(COUNT_SESSIONS, parameters, |columns| columns.take())
     }
 
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census> {

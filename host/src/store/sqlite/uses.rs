@@ -101,6 +101,11 @@ impl Uses {
         self.sessions.remove(&batch.sessions, batch.taken);
     }
 
+    /// How many records have an entry.
+    pub(super) fn len(&self) -> usize {
+        self.tokens.len().saturating_add(self.sessions.len())
+    }
+
     /// Since when the oldest entry has been waiting, or a little earlier.
     pub(super) fn oldest(&self) -> Option<Instant> {
         [self.tokens.oldest(), self.sessions.oldest()]
@@ -195,6 +200,10 @@ impl Noted {
                 shard.since.map(|since| since.max(taken))
             };
         }
+    }
+
+    fn len(&self) -> usize {
+        self.shards.iter().map(|shard| lock(shard).uses.len()).sum()
     }
 
     fn oldest(&self) -> Option<Instant> {

@@ -1,0 +1,132 @@
+//! How Patrol is doing, in numbers: for whoever watches over it.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use patrol_policy::types::{LiveRule, RefusalReason, Timestamp};
+
+use super::{Error, Patrol};
+use crate::policy::Fault;
+
+/// How often there was something other than yes, since the start. Never goes down.
+#[derive(Debug)]
+pub struct Tally {
+    refusals: Vec<AtomicU64>,
+    faults: Vec<AtomicU64>,
+    outages: AtomicU64,
+}
+
+impl Default for Tally {
+    fn default() -> Self {
+        let zeroes = |count| std::iter::repeat_with(AtomicU64::default).take(count).collect();
+        Self {
+            refusals: zeroes(RefusalReason::ALL.len()),
+            faults: zeroes(Fault::KINDS.len()),
+            outages: AtomicU64::default(),
+        }
+    }
+}
+
+impl Tally {
+    pub(super) fn count(&self, error: &Error) {
+        let counter = match error {
+            Error::Refused(refusal) => self.refusals.get(refusal.reason as usize),
+            Error::Fault(fault) => {
+                let kind = Fault::KINDS.iter().position(|kind| *kind == fault.kind());
+                kind.and_then(|kind| self.faults.get(kind))
+            }
+            Error::Outage(_) => Some(&self.outages),
+            _ => None,
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Refusals, by their reason.
+    pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let reasons = RefusalReason::ALL.iter().map(|reason| reason.as_str());
+        reasons.zip(self.refusals.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Faults of the policy, by their kind.
+    pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let kinds = Fault::KINDS.iter().copied();
+        kinds.zip(self.faults.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Outages of the store.
+    #[must_use]
+    pub fn outages(&self) -> u64 {
+        self.outages.load(Ordering::Relaxed)
+    }
+}
+
+/// What waits to be written.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Backlog {
+    /// Tokens and sessions with a use that is not yet on disk.
+    pub uses: usize,
+    /// How long the oldest of these uses has been waiting. Half a second is normal.
+    pub oldest: Duration,
+    /// Audit events of refusals that are not yet on disk. What is changed, is audited at once.
+    pub events: usize,
+}
+
+/// How much there is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Population {
+    /// Live tokens.
+    pub live: u64,
+    /// Those of them that will end within the time asked for, unless they are used again.
+    pub ending: u64,
+    /// Open sessions: neither ended nor past their length or idle period.
+    pub sessions: u64,
+}
+
+impl Patrol {
+    /// How often there was something other than yes.
+    #[must_use]
+    pub const fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// What waits to be written.
+    #[must_use]
+    pub fn backlog(&self) -> Backlog {
+        Backlog {
+            uses: self.store.unflushed(),
+            oldest: self
+                .store
+                .oldest_unflushed()
+                .map(|since| since.elapsed())
+                .unwrap_or_default(),
+            events: self.journal.len(),
+        }
+    }
+
+    /// Counts tokens and sessions; `within` (ms) is what [`Population::ending`] looks ahead. Looks at every token: a
+    /// second for a million of them.
+    ///
+    /// # Errors
+    /// An outage of the store.
+    pub fn population(&self, within: patrol_policy::types::Duration) -> Result<Population, Error> {
+        let (now, parameters) = (self.now(), self.parameters());
+        let rule = LiveRule {
+            now,
+            idle_since: now.saturating_sub(parameters.idle_after),
+        };
+        let read = self.store.read()?;
+        let (live, ending) = read.count_tokens(rule, now.saturating_add(within))?;
+        let since = |period: Timestamp| now.saturating_sub(period);
+        let sessions =
+            read.count_sessions(since(parameters.session_lifetime), since(parameters.session_idle))?;
+        Ok(Population {
+            live,
+            ending,
+            sessions,
+        })
+    }
+}
