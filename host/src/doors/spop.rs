@@ -124,7 +124,11 @@ impl Session {
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
                     let rude = self.agreed.is_none() || begun > 0;
-                    let late = if rude { StatusCode::Timeout } else { StatusCode::None };
+                    let late = if rude {
+                        StatusCode::Timeout
+                    } else {
+                        StatusCode::None
+                    };
                     return self.leave(stream, late).await;
                 }
             }

@@ -1,5 +1,8 @@
 //! Apache with the configuration that is shipped: of it, only ports and paths are replaced.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt as _;
+use std::path::Path;
 use std::process::Command;
 use std::time::Duration;
 
@@ -7,7 +10,7 @@ use super::files::{copy, replace, shipped};
 use super::patrol::Patrol;
 use super::probe::{Gateway, KEY_HEADER, Setup, Ways};
 use super::upstream::Upstream;
-use super::{Running, find, is_root, listen};
+use super::{Running, find, listen};
 
 /// Apache, running, with Patrol as its FastCGI authorizer.
 pub struct Apache {
@@ -16,15 +19,17 @@ pub struct Apache {
 }
 
 impl Apache {
-    /// Starts it before this Patrol and this service. `extra` is put into the virtual host, as an operator would.
+    /// Starts it before this Patrol and this service. `extra` is put after the protected location, as an
+    /// operator would.
     pub fn start(patrol: &Patrol, upstream: &Upstream, extra: &str, guarded: bool) -> Self {
         let home = patrol.beside("apache");
         let ([port], process) = listen("apache2", &patrol.beside("apache.log"), |[port]| {
             copy(&shipped("apache"), &home);
+            open_to_workers(&patrol.beside("."));
             let conf = home.join("apache2.conf");
             let [calls, agent, upstream] = [patrol.port(), patrol.door("fastcgi"), upstream.port()]
                 .map(|port| format!("127.0.0.1:{port}"));
-            let protected = format!("{extra}\n    <Location \"/\">");
+            let last = format!("{extra}\n    Include patrol/host.conf");
             replace(
                 &conf,
                 &[
@@ -37,7 +42,8 @@ impl Apache {
                     ),
                     // To where failing tests show it.
                     ("ErrorLog ${PATROL_RUN}/error.log", "ErrorLog /dev/stderr"),
-                    ("    <Location \"/\">", &protected),
+                    ("    Include patrol/host.conf", &last),
+                    ("Include demo.conf", ""),
                 ],
             );
             replace(
@@ -56,15 +62,21 @@ impl Apache {
                 replace(&conf, &[("Include patrol/protect.conf", "Require all granted")]);
             }
             let mut command = Command::new(find("apache2").expect("apache2 was asked for"));
-            command.arg("-DFOREGROUND").arg("-d").arg(&home).arg("-f").arg(&conf);
-            if is_root() {
-                // Its workers would become another user, which may not read this test's directory.
-                command.args(["-c", "User www-data", "-c", "Group www-data"]);
-            }
+            command
+                .arg("-DFOREGROUND")
+                .arg("-d")
+                .arg(&home)
+                .arg("-f")
+                .arg(&conf);
             command
         });
         Self { port, process }
     }
+}
+
+/// Where root starts it, its workers become another user, who must be able to read what is in this directory.
+pub fn open_to_workers(directory: &Path) {
+    std::fs::set_permissions(directory, Permissions::from_mode(0o755)).expect("it is this test's own");
 }
 
 impl Gateway for Apache {

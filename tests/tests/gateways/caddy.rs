@@ -64,8 +64,19 @@ fn strict(name: &str) {
     let gateway = Caddy::launch(program(name), &setup, "import patrol_paths");
     let status = |path: &str| client::decided(&["--path-as-is", &gateway.url(path)]).status;
     for path in [
-        "/a/../b", "/a/..", "/a/./b", "/a//b", "/a%2fb", "/a%2Fb", "/a%2e%2E/b", "/a%5cb", "/a\\b", "/a;b", "/a%00b",
-        "/a%0ab", "/a%7f",
+        "/a/../b",
+        "/a/..",
+        "/a/./b",
+        "/a//b",
+        "/a%2fb",
+        "/a%2Fb",
+        "/a%2e%2E/b",
+        "/a%5cb",
+        "/a\\b",
+        "/a;b",
+        "/a%00b",
+        "/a%0ab",
+        "/a%7f",
     ] {
         assert_eq!(status(path), 400, "{path}");
     }
@@ -88,7 +99,11 @@ fn steps(name: &str) {
     let proxied = format!("127.0.0.1:{}", ports[2]);
     replace(
         &home.join("Caddyfile"),
-        &[(":8080 {", &asked), (":9000 {", &behind), ("127.0.0.1:9000", &proxied)],
+        &[
+            (":8080 {", &asked),
+            (":9000 {", &behind),
+            ("127.0.0.1:9000", &proxied),
+        ],
     );
     let changes = [
         ("127.0.0.1:8787", &*patrol),

@@ -21,7 +21,11 @@ fn the_steps_in_the_readme_work_as_written() {
     let calls = format!("{patrol}\"");
     replace(
         &home.join("patrol.yml"),
-        &[("127.0.0.1:8787/check", &check), ("127.0.0.1:8787\"", &calls), ("127.0.0.1:9000", &service)],
+        &[
+            ("127.0.0.1:8787/check", &check),
+            ("127.0.0.1:8787\"", &calls),
+            ("127.0.0.1:9000", &service),
+        ],
     );
     replace(&home.join("demo.py"), &[("9000", &ports[2].to_string())]);
     let changes = [

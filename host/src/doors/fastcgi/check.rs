@@ -97,13 +97,19 @@ fn add(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Option<()> {
 pub(super) fn answer(verdict: &Result<Admission, Denial>) -> String {
     // Without a status of its own, an answer would be taken for a 200.
     match verdict {
-        Ok(admission) => admission
-            .headers
-            .iter()
-            .fold("Status: 200 OK\r\n".to_owned(), |text, (name, value)| {
-                text + "Variable-" + &variable(name) + ": " + &String::from_utf8_lossy(value.as_bytes()) + "\r\n"
-            })
-            + "\r\n",
+        Ok(admission) => {
+            admission
+                .headers
+                .iter()
+                .fold("Status: 200 OK\r\n".to_owned(), |text, (name, value)| {
+                    text + "Variable-"
+                        + &variable(name)
+                        + ": "
+                        + &String::from_utf8_lossy(value.as_bytes())
+                        + "\r\n"
+                })
+                + "\r\n"
+        }
         Err(denial) => denied(denial),
     }
 }

@@ -57,7 +57,16 @@ pub(super) fn first(read: &[u8]) -> Result<Option<(Record<'_>, usize)>, Malforme
     let Some((head, rest)) = read.split_first_chunk::<HEADER_BYTES>() else {
         return Ok(None);
     };
-    let [_, kind, request_high, request_low, length_high, length_low, padding, _] = *head;
+    let [
+        _,
+        kind,
+        request_high,
+        request_low,
+        length_high,
+        length_low,
+        padding,
+        _,
+    ] = *head;
     let length = usize::from(u16::from_be_bytes([length_high, length_low]));
     let whole = length.saturating_add(usize::from(padding));
     if rest.len() < whole {

@@ -33,7 +33,8 @@ pub(super) fn verdict(gate: &Gate, messages: &[Message<'_>]) -> Option<Result<Ad
     let check = checks.next()?;
     let question = Question::of(check).filter(|_| checks.next().is_none());
     let Some(question) = question else {
-        let message = "the gateway must send method, uri, source and headers, once each: see host/gateways/haproxy";
+        let message =
+            "the gateway must send method, uri, source and headers, once each: see host/gateways/haproxy";
         return Some(Err(Denial::bad_request("E_400_GATEWAY", message)));
     };
     Some(gate.check(&Request {
@@ -114,7 +115,10 @@ pub(super) fn acknowledge(
         return Ok(());
     }
     // An identity that does not fit is no identity.
-    tracing::warn!(max_bytes, "an answer is larger than the gateway takes: it is told that there is no verdict");
+    tracing::warn!(
+        max_bytes,
+        "an answer is larger than the gateway takes: it is told that there is no verdict"
+    );
     out.truncate(begun);
     denied(Ack::new(stream, frame), &Denial::undecided()).serialize_into(out)
 }
@@ -129,7 +133,11 @@ fn admitted(ack: Ack, admission: &Admission) -> Ack {
         .filter(|name| !admission.headers.contains_key(*name))
         .fold(ack, |ack, name| set(ack, &variable(name), ""));
     admission.headers.iter().fold(ack, |ack, (name, value)| {
-        set(ack, &variable(name), String::from_utf8_lossy(value.as_bytes()).into_owned())
+        set(
+            ack,
+            &variable(name),
+            String::from_utf8_lossy(value.as_bytes()).into_owned(),
+        )
     })
 }
 
