@@ -1,5 +1,5 @@
 //! Builds the policy component and leaves it where `policy::release` embeds it, so that `cargo build`, `run` and
-//! `test` of the host just work.
+//! `test` of the host just work; and cuts out the descriptors that gRPC reflection serves (`descriptors`).
 //!
 //! The component is built by a cargo of its own, for another target and with another profile. Three things make that
 //! safe inside a build: it has its own target directory (`target/component`), so the two cargos never wait for each
@@ -9,6 +9,9 @@
     clippy::print_stdout,
     reason = "a build script speaks to cargo on standard output"
 )]
+
+#[path = "build/descriptors.rs"]
+mod descriptors;
 
 use std::env;
 use std::fs;
@@ -55,6 +58,7 @@ fn build() -> Result<(), String> {
     let out = PathBuf::from(variable("OUT_DIR")?);
 
     println!("cargo::rerun-if-changed=build.rs");
+    println!("cargo::rerun-if-changed=build");
     for input in [
         "guest",
         "wit",
@@ -96,6 +100,11 @@ fn build() -> Result<(), String> {
     fs::copy(&built, &component)
         .map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
     println!("cargo::rustc-env=PATROL_COMPONENT={}", component.display());
+
+    let authorization = out.join("authorization.bin");
+    let cargo = command(&variable("CARGO")?, root);
+    descriptors::write(cargo, &variable("TARGET")?, &authorization)?;
+    println!("cargo::rustc-env=PATROL_DESCRIPTORS={}", authorization.display());
     Ok(())
 }
 

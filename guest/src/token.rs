@@ -7,7 +7,8 @@
 //! Digits are base62 (`0-9A-Za-z`), each group a big-endian number padded with `0` on the left, so that the length is
 //! always [`LENGTH`] and a double click selects all of it. The checksum (CRC-32/ISO-HDLC over all text before it)
 //! lets scanners tell a token from noise offline and spares the store a look-up for a mistyped one: it is tested
-//! before anything else of the content. A session token differs in its prefix only.
+//! before anything else of the content. A session token differs in its prefix only, and so does the secret of an OAuth
+//! client, which is the host's affair alone.
 //!
 //! Of the secret, the SHA-256 of its 32 bytes is stored and nothing else. They come from a random number generator,
 //! so no salt and no slow hash is called for.
@@ -26,7 +27,9 @@ use crate::{Secret, base62, crc32};
 pub const PAT_PREFIX: &str = "patrol_pat_";
 /// How every session token starts.
 pub const SESSION_PREFIX: &str = "patrol_ses_";
-/// The length of either in bytes, all of them ASCII.
+/// How the secret of every OAuth client starts.
+pub const CLIENT_PREFIX: &str = "patrol_cli_";
+/// The length of each in bytes, all of them ASCII.
 pub const LENGTH: usize = 83;
 
 /// The scheme number of a SHA-256 of the 32 secret bytes.
@@ -67,6 +70,8 @@ pub enum Kind {
     Pat,
     /// A session that one opened.
     Session,
+    /// The endpoints at which a resource server asks about tokens. No policy sees one.
+    Client,
 }
 
 impl Kind {
@@ -76,6 +81,7 @@ impl Kind {
         match self {
             Self::Pat => PAT_PREFIX,
             Self::Session => SESSION_PREFIX,
+            Self::Client => CLIENT_PREFIX,
         }
     }
 }

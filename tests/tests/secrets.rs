@@ -10,6 +10,7 @@
     reason = "tests"
 )]
 
+use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
 
@@ -61,6 +62,67 @@ fn copy_of(directory: &Path) -> tempfile::TempDir {
         .unwrap();
     assert!(copied.success());
     copy
+}
+
+/// The life of a client of the OAuth endpoints, which asks about this token and session, in right ways and wrong ones.
+fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pat: &str, session: &str) {
+    let name = format!("client {round}");
+    let created = program.run(&["client", "create", &name]).json();
+    let id = created["clientId"].as_str().unwrap().to_owned();
+    let first = seen.secret("a client", &created, "clientSecret");
+    let rotated = program.run(&["client", "rotate", &id]).json();
+    let secret = seen.secret("a rotated client", &rotated, "clientSecret");
+    let wrong = compose(
+        Kind::Client,
+        id.parse::<Id>().unwrap(),
+        &unlike_anything(round ^ 0x80),
+    );
+    let wrong = String::from_utf8(wrong.into_bytes()).unwrap();
+    seen.needles.add_token("a wrong client secret", wrong.as_bytes());
+
+    let encode = |text: String| base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text);
+    let form = ("Content-Type", "application/x-www-form-urlencoded");
+    let mut ask = |path: &str, secret: &str, token: &str| {
+        let basic = format!("Basic {}", encode(format!("{id}:{secret}")));
+        let headers = [form, ("Authorization", &*basic)];
+        let body = format!("token={token}");
+        let answer = wire::send(server, path, &headers, body.as_bytes()).unwrap();
+        seen.answer(&format!("{answer:?}"));
+        answer.status
+    };
+    for token in [pat, session, &pat[..82], &secret, "nonsense"] {
+        assert_eq!(ask("POST /oauth2/introspect", &secret, token), 200);
+    }
+    for credential in [&*first, &wrong, pat, &secret[..82], &secret.to_lowercase()] {
+        assert_eq!(ask("POST /oauth2/introspect", credential, pat), 401);
+        assert_eq!(ask("POST /oauth2/revoke", credential, pat), 401);
+    }
+    assert_eq!(ask("POST /oauth2/revoke", &secret, &secret), 400);
+    // In the wrong place: in the query, without a form, twice, as the agent's name, as another's.
+    let query = format!("POST /oauth2/introspect?client_secret={secret}&token={pat}");
+    assert_eq!(ask(&query, "x", "x"), 401);
+    for (kind, body) in [
+        (
+            form,
+            format!("client_id={id}&client_secret={secret}&client_secret={secret}&token={pat}"),
+        ),
+        (
+            ("Content-Type", "application/json"),
+            format!("{{\"client_secret\":\"{secret}\",\"token\":\"{pat}\"}}"),
+        ),
+        (
+            form,
+            format!("client_id={secret}&client_secret={secret}&token={pat}"),
+        ),
+    ] {
+        let answer = wire::send(server, "POST /oauth2/introspect", &[kind], body.as_bytes()).unwrap();
+        assert!(answer.status >= 400, "{answer:?}");
+        seen.answer(&format!("{answer:?}"));
+    }
+    seen.answer(&program.run(&["client", "list"]).out);
+    if round % 2 == 0 {
+        seen.answer(&program.run(&["client", "revoke", &id]).out);
+    }
 }
 
 #[test]
@@ -167,6 +229,8 @@ fn r1_no_secret_is_in_any_file_log_answer_or_error_of_a_long_mixed_run() {
         ];
         seen.answer(&format!("{:?}", wire::check(server.address, &two)));
 
+        clients(&program, &mut seen, server.address, round, &pat, &session);
+
         let rotated = match round % 3 {
             0 => program.run(&["token", "rotate", &id]),
             _ => program.run(&["token", "rotate", &id, "--overlap", "1h"]),
@@ -188,6 +252,7 @@ fn r1_no_secret_is_in_any_file_log_answer_or_error_of_a_long_mixed_run() {
     }
     for command in [
         &["token", "list", "--all", "--ended"][..],
+        &["client", "list", "--revoked"],
         &["audit", "list", "--limit", "1000"],
         &["audit", "export"],
         &["tenant", "set-auth-method", "acme", "saml"],

@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use patrol_policy::types::{DAY, Duration, Timestamp};
 
-use super::{audit, doctor, policy, serve, tenant, token, user, verify};
+use super::{audit, client, doctor, policy, serve, tenant, token, user, verify};
 use crate::time::{ParseError, parse_duration, parse_expiration, parse_instant};
 
 const EXIT_CODES: &str = "\
@@ -97,6 +97,9 @@ pub(super) enum Command {
     /// Create, list, rotate and revoke tokens
     #[command(subcommand)]
     Token(token::TokenCommand),
+    /// Manage the clients that may ask about tokens by OAuth 2.0 introspection, and revoke them
+    #[command(subcommand)]
+    Client(client::ClientCommand),
     /// Verify a token given on standard input; a yes counts as a use (R5)
     Verify(verify::VerifyArgs),
     /// Mark lapsed tokens as ended and delete records whose retention is over (R6)

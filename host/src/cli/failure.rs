@@ -119,7 +119,7 @@ const fn of_service(error: &Error) -> Exit {
         Error::Exists { .. } => Exit::Exists,
         Error::NotFound { .. } => Exit::NotFound,
         Error::Invalid(_) => Exit::Usage,
-        Error::WrongPassword => Exit::Refused,
+        Error::WrongPassword | Error::WrongClient { .. } => Exit::Refused,
     }
 }
 

@@ -2,10 +2,11 @@
 //!
 //! A command opens the data directory, calls one method of the service and prints what came of it: text for people,
 //! JSON for programs. It ends with one of the exit codes that `patrol --help` lists. Nothing but the creation and the
-//! rotation of a token prints a secret (R1), and no error holds one.
+//! rotation of a token or a client prints a secret (R1), and no error holds one.
 
 mod args;
 mod audit;
+mod client;
 mod doctor;
 mod failure;
 mod input;
@@ -66,7 +67,7 @@ fn refuse_secrets() -> Option<Exit> {
 
 /// Whether a text holds a token, or most of one.
 fn holds_secret(text: &str) -> bool {
-    [Kind::Pat, Kind::Session].iter().any(|kind| {
+    [Kind::Pat, Kind::Session, Kind::Client].iter().any(|kind| {
         text.split(kind.prefix()).skip(1).any(|rest| {
             let digits = rest.chars().take_while(char::is_ascii_alphanumeric);
             digits.count() > 22
@@ -107,6 +108,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Tenant(command) => tenant::run(&mut session, command),
         Command::User(command) => user::run(&mut session, command),
         Command::Token(command) => token::run(&mut session, command),
+        Command::Client(command) => client::run(&mut session, command),
         Command::Verify(args) => verify::run(&mut session, &args),
         Command::Sweep => sweep(&mut session),
         Command::Audit(command) => audit::run(&mut session, command),
@@ -266,6 +268,7 @@ mod tests {
         let digits = "0aZ".repeat(24);
         assert!(holds_secret(&format!("--name=patrol_pat_{digits}")));
         assert!(holds_secret(&format!("patrol_ses_{digits}")));
+        assert!(holds_secret(&format!("patrol_cli_{digits}")));
         assert!(!holds_secret("patrol_pat_list"));
         assert!(!holds_secret(&digits));
     }

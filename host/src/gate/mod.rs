@@ -204,6 +204,12 @@ impl Denial {
         denial
     }
 
+    /// The body for the client: the service's JSON for errors.
+    #[must_use]
+    pub fn json(&self) -> String {
+        serde_json::json!({ "errorCode": self.code, "message": self.message }).to_string()
+    }
+
     fn unauthorized(challenge: Option<&HeaderValue>, message: &'static str) -> Self {
         let mut denial = Self::new(StatusCode::UNAUTHORIZED, "E_401_UNAUTHORIZED", message);
         denial.challenge = challenge.cloned();
@@ -338,12 +344,24 @@ impl Gate {
         })
     }
 
+    /// Counts a verdict that a door came to without [`Gate::check`], as introspection does.
+    pub fn count(&self, door: Door, kind: Kind, took: Duration) {
+        self.meters.verdict(door, kind, took);
+    }
+
+    /// The identity headers of somebody whom a door let in without [`Gate::check`].
+    #[must_use]
+    pub fn identity_headers(&self, identity: &Identity) -> HeaderMap {
+        identity::headers(Some(identity))
+    }
+
     /// Counts a failed attempt; how long to wait, where there were too many. What is no refusal is not the client's
     /// failure. A good credential is never put off, so nobody can lock anybody out by failing in their name.
     pub fn failed(&self, error: &Error, address: Option<IpAddr>) -> Option<Duration> {
         let token: Option<Id> = match error {
             Error::Refused(refusal) => refusal.token,
             Error::WrongPassword => None,
+            Error::WrongClient { client, .. } => *client,
             _ => return None,
         };
         self.limits.load().failed(address, token)
@@ -369,6 +387,7 @@ impl Origin {
                 .map(|agent| without_tokens(cut(agent, 256))),
             url: Some(without_tokens(cut(path, 1_024))),
             request: request_id(headers),
+            client: None,
         }
     }
 }

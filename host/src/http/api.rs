@@ -120,7 +120,7 @@ fn session(headers: &HeaderMap) -> Option<Secret> {
         .then(|| Secret::new(value.as_bytes().to_vec()))
 }
 
-fn api_origin(headers: &HeaderMap, uri: &Uri) -> Origin {
+pub(super) fn api_origin(headers: &HeaderMap, uri: &Uri) -> Origin {
     // Set by the gateway in front, which is the only one that can reach this listener.
     let address = headers
         .get("x-real-ip")

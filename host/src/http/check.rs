@@ -1,15 +1,16 @@
 //! What gateways ask over HTTP before they let a request through.
 //!
-//! One path for each kind of gateway. Each reads the original request from the headers that its gateway sets itself,
-//! and from nowhere else: whichever others there are, a client could have sent them.
+//! One path for each kind of gateway. Each reads the original request from what its gateway sets itself, and from nowhere
+//! else: whichever other headers there are, a client could have sent them.
 
 use std::net::IpAddr;
 
+use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
-use axum::http::HeaderMap;
+use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
 
-use super::App;
+use super::{App, BODY_BYTES};
 use crate::gate::{self, Denial, Door};
 
 /// nginx's `auth_request`. The shipped configuration sets all three headers on the subrequest.
@@ -33,6 +34,53 @@ pub(super) async fn nginx(State(app): State<App>, request: Request) -> Response 
         address,
     });
     verdict.into_response()
+}
+
+/// What stands before the original path in Envoy's question: `path_prefix` of its `http_service`.
+const ENVOY: &str = "/check/envoy";
+
+/// The request headers that Envoy drops before the service.
+const ENVOY_REMOVES: HeaderName = HeaderName::from_static("x-envoy-auth-headers-to-remove");
+
+/// Envoy's `ext_authz` over HTTP: the question has the original request's method, and its path and query behind the
+/// prefix. No header is looked at for either.
+pub(super) async fn envoy(State(app): State<App>, request: Request) -> Response {
+    let target = request
+        .uri()
+        .path_and_query()
+        .and_then(|target| target.as_str().strip_prefix(ENVOY));
+    let small = request
+        .body()
+        .size_hint()
+        .upper()
+        .is_some_and(|bytes| bytes <= BODY_BYTES as u64);
+    let (Some(uri), true) = (target, small) else {
+        let message = "the gateway must send no bodies: see host/gateways/envoy";
+        return Denial::bad_request("E_400_GATEWAY", message).into_response();
+    };
+    let headers = request.headers();
+    let verdict = app.gate().check(&gate::Request {
+        door: Door::EnvoyHttp,
+        method: request.method().as_str(),
+        uri,
+        headers,
+        address: only(headers, "x-real-ip").and_then(|address| address.parse().ok()),
+    });
+    match verdict {
+        Ok(admission) => {
+            let names: Vec<_> = admission
+                .credential_headers
+                .iter()
+                .map(HeaderName::as_str)
+                .collect();
+            let mut response = HeaderValue::try_from(names.join(","))
+                .map(|names| [(ENVOY_REMOVES, names)].into_response())
+                .unwrap_or_else(|_| Denial::undecided().into_response());
+            response.headers_mut().extend(admission.headers);
+            response
+        }
+        Err(denial) => denial.into_response(),
+    }
 }
 
 /// Forward authentication, as Caddy (`forward_auth`) and Traefik (`forwardAuth`) have it. Both set the URI and the method

@@ -1,4 +1,5 @@
-//! The HTTP listener: what gateways ask (`/check/…`), what scripts call (`/api/…`), and whether all is well.
+//! The HTTP listener: what gateways ask (`/check/…`, `/oauth2/…`), what scripts call (`/api/…`), and whether all is
+//! well.
 //!
 //! Plain HTTP/1.1 for a gateway on the same machine; TLS is the gateway's work. Verification happens on the worker
 //! that read the request, since it takes microseconds and never waits for a lock for longer than a gateway would wait
@@ -8,6 +9,7 @@ mod answer;
 mod api;
 mod check;
 mod metrics;
+mod oauth;
 mod trace;
 
 use std::future::Future;
@@ -75,6 +77,8 @@ impl App {
 pub fn router(gate: Arc<Gate>) -> Router {
     let app = App(gate);
     Router::new()
+        .route("/check/envoy/", any(check::envoy))
+        .route("/check/envoy/{*path}", any(check::envoy))
         .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
         .route(
@@ -83,6 +87,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         )
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
+        .merge(oauth::routes())
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)

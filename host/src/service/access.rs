@@ -79,6 +79,15 @@ impl Identity {
         &self.row().owner_roles
     }
 
+    /// When the session was opened or, where none was presented, the token was created.
+    #[must_use]
+    pub fn since(&self) -> Timestamp {
+        match &self.names {
+            Names::Token(row) => row.state.token.created,
+            Names::Session(row) => row.state.session.opened,
+        }
+    }
+
     /// The audience at which it was accepted (R12).
     #[must_use]
     pub fn audience(&self) -> &str {
@@ -126,7 +135,12 @@ impl Patrol {
             })
     }
 
-    fn verify_token(&self, presented: &[u8], audience: &str, origin: &Origin) -> Result<Identity, Error> {
+    pub(super) fn verify_token(
+        &self,
+        presented: &[u8],
+        audience: &str,
+        origin: &Origin,
+    ) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -219,7 +233,7 @@ impl Patrol {
             .inspect_err(|error| self.note_refused("verify_session", Kind::Session, presented, error, origin))
     }
 
-    fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
+    pub(super) fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
         let (mut call, answer) =
@@ -247,7 +261,16 @@ impl Patrol {
     /// # Errors
     /// As [`Patrol::authenticate`].
     pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
-        const EVENT: &str = "logout";
+        self.end_presented_session(presented, origin)
+            .inspect_err(|error| self.note_refused("logout", Kind::Session, presented, error, origin))
+    }
+
+    /// As [`Patrol::close_session`], without a word of a refusal.
+    pub(super) fn end_presented_session(
+        &self,
+        presented: &[u8],
+        origin: &Origin,
+    ) -> Result<ClosedSession, Error> {
         self.decide(
             Operation::CloseSession,
             |policy, call| policy.close_session(call, presented),
@@ -257,14 +280,13 @@ impl Patrol {
                 floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
-                let event = AuditEvent::new(EVENT, call.now, &caller)
+                let event = AuditEvent::new("logout", call.now, &caller)
                     .by_owner_of(&row)
                     .session(closed.session);
                 event.write(call.transaction()?)?;
                 Ok(closed)
             },
         )
-        .inspect_err(|error| self.note_refused(EVENT, Kind::Session, presented, error, origin))
     }
 
     /// Decides a sign-in to the REST API with user name and password: refused where multi-factor authentication is
@@ -387,7 +409,7 @@ impl Patrol {
         Ok(())
     }
 
-    fn note_refused(
+    pub(super) fn note_refused(
         &self,
         event: &'static str,
         kind: Kind,

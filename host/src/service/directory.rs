@@ -60,7 +60,7 @@ pub(super) fn normalize(text: &str) -> String {
     text.trim().nfc().collect()
 }
 
-fn checked_name(what: &str, text: &str) -> Result<String, Error> {
+pub(super) fn checked_name(what: &str, text: &str) -> Result<String, Error> {
     let name = normalize(text);
     let length = name.chars().count();
     if !(1..=255).contains(&length) || name.chars().any(char::is_control) || name.contains('/') {
@@ -109,14 +109,14 @@ fn checked_roles(roles: &[String]) -> Result<Vec<String>, Error> {
 }
 
 impl Patrol {
-    fn new_id(&self) -> Result<Id, Error> {
+    pub(super) fn new_id(&self) -> Result<Id, Error> {
         let mut random = [0; 10];
         getrandom::fill(&mut random).map_err(|error| StoreError::Unavailable(error.to_string()))?;
         Ok(Id::new_v7(self.now(), &random))
     }
 
-    /// Runs a change of tenants or users, with its audit event in the same transaction.
-    fn change<T>(
+    /// Runs a change of tenants, users or clients, with its audit event in the same transaction.
+    pub(super) fn change<T>(
         &self,
         change: impl FnOnce(&mut dyn Transaction) -> Result<(T, AuditEvent), Error>,
     ) -> Result<T, Error> {
@@ -346,14 +346,14 @@ impl Patrol {
     }
 }
 
-fn found<T>(row: Option<T>, what: &'static str, name: &str) -> Result<T, Error> {
+pub(super) fn found<T>(row: Option<T>, what: &'static str, name: &str) -> Result<T, Error> {
     row.ok_or_else(|| Error::NotFound {
         what,
         name: name.to_owned(),
     })
 }
 
-fn tenant_named<R: Read + ?Sized>(read: &R, name: &str) -> Result<TenantRow, Error> {
+pub(super) fn tenant_named<R: Read + ?Sized>(read: &R, name: &str) -> Result<TenantRow, Error> {
     let by_id = match name.parse() {
         Ok(id) => read.tenant(id)?,
         Err(_) => None,

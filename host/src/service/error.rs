@@ -1,7 +1,8 @@
 //! What can go wrong, as callers of the service see it.
 
-use patrol_policy::types::{Refusal, RefusalReason};
+use patrol_policy::types::{Id, Refusal, RefusalReason};
 
+use super::clients::ClientRefusal;
 use crate::policy::{Ending, Fault, LoadError};
 use crate::store::StoreError;
 use crate::store::sqlite::OpenError as StoreOpenError;
@@ -42,6 +43,14 @@ pub enum Error {
     /// User name or password is wrong. Which, is not said.
     #[error("user name or password is wrong")]
     WrongPassword,
+    /// A client of the OAuth endpoints could not show who it is. Why, is for the audit trail.
+    #[error("{reason}")]
+    WrongClient {
+        /// The client in whose name it was tried, if there is one.
+        client: Option<Id>,
+        /// What was wrong.
+        reason: ClientRefusal,
+    },
 }
 
 impl From<StoreError> for Error {

@@ -8,6 +8,7 @@ use patrol_policy::types::{Actor, ActorRole, Id, Timestamp};
 use serde::Serialize;
 
 use super::RequestId;
+use super::clients::Client;
 use crate::store::{StoreError, TokenRow, Transaction, UserRow};
 use crate::time::rfc3339;
 
@@ -22,6 +23,8 @@ pub struct Origin {
     pub url: Option<String>,
     /// Which request it is.
     pub request: Option<RequestId>,
+    /// The client of the OAuth endpoints that asked, and showed who it is.
+    pub client: Option<Client>,
 }
 
 /// Who asks for something to be done.
@@ -131,6 +134,10 @@ pub struct AuditEvent {
     #[serde(skip_serializing_if = "Option::is_none")]
     initiating_url: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
+    initiating_client_id: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    initiating_client_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
     tenant_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_name: Option<String>,
@@ -160,6 +167,7 @@ impl AuditEvent {
     /// An event of this type, that went well so far.
     pub(super) fn new(event_type: &'static str, at: Timestamp, caller: &Caller) -> Self {
         let by_user = caller.actor.role == ActorRole::User;
+        let client = caller.origin.client.as_ref();
         let role = match caller.actor.role {
             ActorRole::User => None,
             role => Some(role.as_str().to_owned()),
@@ -177,6 +185,8 @@ impl AuditEvent {
             initiating_user_agent: caller.origin.user_agent.clone(),
             initiating_session_id: None,
             initiating_url: caller.origin.url.clone(),
+            initiating_client_id: client.map(|client| client.id().to_string()),
+            initiating_client_name: client.map(|client| client.name().to_owned()),
             tenant_id: None,
             tenant_name: None,
             trace_uuid: trace_id(at),
@@ -201,7 +211,7 @@ impl AuditEvent {
         use super::Error;
         self.event_outcome = match error {
             Error::Fault(_) | Error::Outage(_) => Outcome::InternalError,
-            Error::WrongPassword => Outcome::Unauthorized,
+            Error::WrongPassword | Error::WrongClient { .. } => Outcome::Unauthorized,
             _ if unauthorized => Outcome::Unauthorized,
             _ => Outcome::ClientError,
         };
@@ -210,6 +220,12 @@ impl AuditEvent {
             Error::Fault(fault) => format!("policy-fault-{}", fault.kind()),
             other => other.to_string(),
         });
+        self
+    }
+
+    /// It was tried by somebody who is not known in any capacity.
+    pub(super) fn by_nobody(mut self) -> Self {
+        self.initiating_user_role = None;
         self
     }
 

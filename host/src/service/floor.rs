@@ -8,9 +8,9 @@
 //! names are the policy's alone.
 
 use patrol_policy::Secret;
-use patrol_policy::token::{self, Kind, SCHEME_SHA256};
+use patrol_policy::token::{self, Kind, Presented, SCHEME_SHA256};
 use patrol_policy::types::{
-    Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, TokenState,
+    Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, Token, TokenState,
 };
 
 use crate::policy::Fault;
@@ -29,17 +29,21 @@ pub(super) fn check_token(
         return Err(lied("another token than the one presented"));
     }
     check_state(state, audience, now)?;
-    // A scheme that the host does not know matches nothing.
-    let previous = token.previous.filter(|previous| now < previous.until);
-    let matches = bool::from(text.matches(token.scheme, &token.digest))
-        || previous.is_some_and(|p| bool::from(text.matches(p.scheme, &p.digest)));
-    if !matches {
+    if !is_secret_of(&text, token, now) {
         return Err(lied("a wrong secret"));
     }
     if (allowed.1, allowed.2) != (token.owner, token.tenant) {
         return Err(lied("a token as somebody else's"));
     }
     Ok(())
+}
+
+/// Whether a presented secret is a token's, or the one before during the overlap.
+pub(super) fn is_secret_of(text: &Presented, token: &Token, now: Timestamp) -> bool {
+    // A scheme that the host does not know matches nothing.
+    let previous = token.previous.filter(|previous| now < previous.until);
+    bool::from(text.matches(token.scheme, &token.digest))
+        || previous.is_some_and(|p| bool::from(text.matches(p.scheme, &p.digest)))
 }
 
 /// Fails where a presented session must not be let in.
@@ -149,7 +153,7 @@ mod tests {
 
     use patrol_policy::Secret;
     use patrol_policy::token::{compose, digest};
-    use patrol_policy::types::{Cause, Digest, End, Grant, Owner, PreviousSecret, Session, Token};
+    use patrol_policy::types::{Cause, Digest, End, Grant, Owner, PreviousSecret, Session};
 
     use super::*;
 

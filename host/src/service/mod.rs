@@ -15,6 +15,7 @@
 
 mod access;
 mod call;
+mod clients;
 mod directory;
 mod error;
 mod events;
@@ -42,6 +43,7 @@ use call::{Call, Operation};
 use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
+pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};

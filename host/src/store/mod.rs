@@ -12,6 +12,7 @@
 mod rows;
 pub mod sqlite;
 
+use std::sync::Arc;
 use std::time::Instant;
 
 use patrol_policy::types::{
@@ -20,8 +21,8 @@ use patrol_policy::types::{
 };
 
 pub use rows::{
-    AuditEntry, AuditFilter, AuditHead, NewTenant, NewUser, SessionRead, SessionRow, TenantRow, TokenFilter,
-    TokenRead, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
+    TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
@@ -77,6 +78,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// The session with this identifier, uses not yet written included. The hot path.
     fn session(&self, id: Id) -> Result<Option<SessionRead>>;
+
+    /// The client of the OAuth endpoints with this identifier, revoked ones included. On the hot path, too.
+    fn client(&self, id: Id) -> Result<Option<Arc<ClientRow>>>;
 
     /// Notes a use of a token (R5), forward only. It reaches the disk with the next [`flush`](Self::flush), unless
     /// `durable`: then it is there when this returns.
@@ -152,6 +156,10 @@ pub trait Read: Send {
     fn users_by_name(&self, tenant: Option<Id>, name: &str) -> Result<Vec<UserRow>>;
     /// The stored password hash of a user, in PHC format.
     fn password_hash(&self, user: Id) -> Result<Option<String>>;
+    /// Clients of the OAuth endpoints, by name; revoked ones on demand.
+    fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>>;
+    /// The client with this identifier, revoked ones included.
+    fn client_row(&self, id: Id) -> Result<Option<ClientRow>>;
     /// The number of an audience, if it is known.
     fn audience(&self, name: &str) -> Result<Option<u32>>;
     /// Audit entries in order, those that the filter lets through.
@@ -214,6 +222,12 @@ pub trait Transaction: Read {
     fn set_enabled(&mut self, user: Id, enabled: bool) -> Result<()>;
     /// Marks a user as deleted (R4); the name becomes free.
     fn delete_user(&mut self, user: Id, at: Timestamp) -> Result<()>;
+    /// Stores a new client of the OAuth endpoints.
+    fn insert_client(&mut self, client: &NewClientRow<'_>) -> Result<()>;
+    /// Replaces the secret of a client that is not revoked.
+    fn replace_client_secret(&mut self, client: Id, scheme: u8, digest: Digest) -> Result<()>;
+    /// Marks a client as revoked and erases its digest; an existing mark stays.
+    fn revoke_client(&mut self, client: Id, at: Timestamp) -> Result<()>;
     /// The number of an audience, made where it is new.
     fn intern_audience(&mut self, name: &str) -> Result<u32>;
     /// Appends an audit event to the chain. `body` is its JSON text.

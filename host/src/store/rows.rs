@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use patrol_policy::types::{Epoch, Id, SessionState, Timestamp, TokenState};
+use patrol_policy::types::{Digest, Epoch, Id, SessionState, Timestamp, TokenState};
 
 /// A tenant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -143,6 +143,50 @@ pub struct NewUser<'a> {
     pub roles: &'a [String],
     /// Now.
     pub created: Timestamp,
+}
+
+/// A client of the OAuth endpoints.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ClientRow {
+    /// Its identifier, which it presents.
+    pub id: Id,
+    /// Its name, unique among those that are not revoked.
+    pub name: String,
+    /// The tenant, and its name, whose tokens it may ask about; none: all.
+    pub tenant: Option<(Id, String)>,
+    /// The audiences whose tokens it may ask about (R12).
+    pub audiences: Vec<String>,
+    /// How the secret is hashed; 0 once revoked.
+    pub scheme: u8,
+    /// The hash; zeroes once revoked.
+    pub digest: Digest,
+    /// When it was made.
+    pub created: Timestamp,
+    /// When it stops working, if ever.
+    pub expires: Option<Timestamp>,
+    /// When it was revoked, if so.
+    pub revoked: Option<Timestamp>,
+}
+
+/// A client to be made.
+#[derive(Clone, Copy, Debug)]
+pub struct NewClientRow<'a> {
+    /// Its identifier.
+    pub id: Id,
+    /// Its name.
+    pub name: &'a str,
+    /// The tenant that it is limited to.
+    pub tenant: Option<Id>,
+    /// The audiences that it is limited to.
+    pub audiences: &'a [String],
+    /// How the secret is hashed.
+    pub scheme: u8,
+    /// The hash.
+    pub digest: Digest,
+    /// Now.
+    pub created: Timestamp,
+    /// When it stops working, if ever.
+    pub expires: Option<Timestamp>,
 }
 
 /// One entry of the audit chain.

@@ -10,6 +10,7 @@
 )]
 
 mod audit;
+mod clients;
 mod coherence;
 mod concurrency;
 mod liveness;

@@ -16,6 +16,7 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 pub mod apache;
 pub mod caddy;
 pub mod client;
+pub mod envoy;
 pub mod files;
 pub mod haproxy;
 pub mod nginx;

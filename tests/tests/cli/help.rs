@@ -31,6 +31,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         "token",
         &["create", "list", "show", "revoke", "revoke-all", "rotate"],
     ),
+    ("client", &["create", "list", "revoke", "rotate"]),
     ("verify", &[]),
     ("sweep", &[]),
     ("audit", &["list", "export", "verify"]),

@@ -1,5 +1,6 @@
 //! The `patrol` program, run as people and scripts run it.
 
+mod clients;
 mod doctor;
 mod exits;
 mod help;

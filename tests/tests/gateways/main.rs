@@ -15,6 +15,7 @@
 
 mod apache;
 mod caddy;
+mod envoy;
 mod git;
 mod haproxy;
 mod nginx;

@@ -9,7 +9,9 @@
     reason = "tests"
 )]
 
+mod envoy;
 mod gateways;
+mod oauth;
 mod scripts;
 mod trouble;
 

@@ -11,7 +11,7 @@ use patrol_policy::types::{
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Result, Row};
 
-use crate::store::{AuditEntry, TenantRow, TokenRow, UserRow};
+use crate::store::{AuditEntry, ClientRow, TenantRow, TokenRow, UserRow};
 
 /// The clause that a live token fulfils, as `live-rule` in `wit/types.wit` defines it, with uses that are not yet
 /// written. Over `token k`, `user u` and `tenant t`, with `:now` and `:idle_since`.
@@ -83,9 +83,16 @@ macro_rules! tenant_row_columns {
     };
 }
 
+/// What [`Columns::client_row`] decodes.
+macro_rules! client_row_columns {
+    () => {
+        "c.id, c.name, t.id, t.name, c.audiences, c.scheme, c.digest, c.created, c.expires, c.revoked_at"
+    };
+}
+
 pub(super) use {
-    live, owner_columns, session_columns, tenant_row_columns, token_columns, token_row_columns, token_tables,
-    user_row_columns,
+    client_row_columns, live, owner_columns, session_columns, tenant_row_columns, token_columns,
+    token_row_columns, token_tables, user_row_columns,
 };
 
 /// Takes the columns of a row one after the other.
@@ -178,7 +185,7 @@ impl<'a> Columns<'a> {
             last_used_from: self.take()?,
             owner_name: self.take()?,
             owner_email: self.take()?,
-            owner_roles: self.roles()?,
+            owner_roles: self.texts()?,
             tenant_name: self.take()?,
         })
     }
@@ -225,12 +232,33 @@ impl<'a> Columns<'a> {
             tenant_name: self.take()?,
             name: self.take()?,
             email: self.take()?,
-            roles: self.roles()?,
+            roles: self.texts()?,
             enabled: self.flag()?,
             deleted: self.take()?,
             auth_method: self.take()?,
             has_password: self.flag()?,
             created: self.take()?,
+        })
+    }
+
+    /// A client of the OAuth endpoints.
+    pub(super) fn client_row(&mut self) -> Result<ClientRow> {
+        let id = self.id()?;
+        let name = self.take()?;
+        let tenant: Option<[u8; 16]> = self.take()?;
+        let tenant_name: Option<String> = self.take()?;
+        let audiences = self.texts()?;
+        let (scheme, digest) = self.secret()?;
+        Ok(ClientRow {
+            id,
+            name,
+            tenant: tenant.map(Id::from_bytes).zip(tenant_name),
+            audiences,
+            scheme,
+            digest,
+            created: self.take()?,
+            expires: self.take()?,
+            revoked: self.take()?,
         })
     }
 
@@ -284,10 +312,10 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn roles(&mut self) -> Result<Vec<String>> {
+    /// Several texts in one, such as roles.
+    fn texts(&mut self) -> Result<Vec<String>> {
         let text: String = self.take()?;
-        serde_json::from_str(&text)
-            .map_err(|_| self.nonsense(Type::Text, "roles are not a JSON array of texts"))
+        serde_json::from_str(&text).map_err(|_| self.nonsense(Type::Text, "no JSON array of texts"))
     }
 
     /// An error about the column before the next.

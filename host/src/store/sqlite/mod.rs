@@ -31,7 +31,7 @@ use self::cache::HotRows;
 use self::connections::{Durability, Lent as _, Readers, WriteGuard, Writer};
 use self::read::View;
 use self::uses::Uses;
-use super::{Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
+use super::{ClientRow, Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
 
 /// How long a use that must be on disk before the verdict is given waits for other writers. A gateway that asks for
 /// a verdict does not wait for long, and a late yes is worth nothing.
@@ -95,6 +95,16 @@ impl Store for SqliteStore {
                 self.uses.merge_session(&mut state);
                 SessionRead { state, row }
             }))
+        })
+    }
+
+    fn client(&self, id: Id) -> Result<Option<Arc<ClientRow>>> {
+        self.hot.clients.get_or_read(&self.hot.watch, id, || {
+            let view = View {
+                lent: self.readers.borrow()?,
+                uses: Arc::clone(&self.uses),
+            };
+            view.client_row(id)
         })
     }
 

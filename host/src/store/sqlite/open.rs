@@ -18,6 +18,9 @@ use super::{SqliteStore, schema};
 /// The database's name in the data directory.
 const FILE: &str = "patrol.db";
 
+/// How many clients of the OAuth endpoints are kept in memory: more than anybody has resource servers.
+const CLIENTS_CACHED: usize = 1_000;
+
 /// How a data directory is opened.
 #[derive(Clone, Debug)]
 pub struct OpenOptions {
@@ -163,6 +166,7 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<SqliteStor
         watch,
         tokens: Rows::new(options.cached),
         sessions: Rows::new(options.cached),
+        clients: Rows::new(CLIENTS_CACHED),
     };
     let readers = Arc::new(Readers::new(Arc::clone(&opener), options.readers));
     let writer = Arc::new(Writer::new(opener, connection));

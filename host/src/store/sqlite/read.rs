@@ -7,7 +7,7 @@ use patrol_policy::types::{
 };
 use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_params, params};
 
-use super::columns::{Columns, bound, tenant_row_columns, user_row_columns};
+use super::columns::{Columns, bound, client_row_columns, tenant_row_columns, user_row_columns};
 use super::connections::Lent;
 use super::queries::{
     AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, COUNT_SESSIONS, COUNT_TOKENS, LAPSED, LIST_LIVE,
@@ -15,7 +15,8 @@ use super::queries::{
 };
 use super::uses::Uses;
 use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, Read, Result, SessionRow, TenantRow, TokenFilter, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter,
+    TokenRow, UserRow,
 };
 
 /// A consistent view through a connection.
@@ -292,6 +293,25 @@ impl<C: Lent> Read for View<C> {
             |columns| columns.take(),
         )?;
         Ok(hash.flatten())
+    }
+
+    fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>> {
+        let sql = concat!(
+            "SELECT ",
+            client_row_columns!(),
+            " FROM client c LEFT JOIN tenant t ON t.key = c.tenant \
+             WHERE ?1 OR c.revoked_at IS NULL ORDER BY c.name, c.id"
+        );
+        self.all(sql, [revoked], |columns| columns.client_row())
+    }
+
+    fn client_row(&self, id: Id) -> Result<Option<ClientRow>> {
+        let sql = concat!(
+            "SELECT ",
+            client_row_columns!(),
+            " FROM client c LEFT JOIN tenant t ON t.key = c.tenant WHERE c.id = ?1"
+        );
+        self.first(sql, [id.to_bytes()], |columns| columns.client_row())
     }
 
     fn audience(&self, name: &str) -> Result<Option<u32>> {

@@ -23,7 +23,7 @@ use super::open::OpenError;
 const APPLICATION_ID: i64 = 0x5041_5452;
 
 /// Each entry brings the schema from its index to the next version. Entries are never edited once released.
-const MIGRATIONS: &[&str] = &[VERSION_1];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
 
 const VERSION_1: &str = "
 CREATE TABLE meta (
@@ -126,6 +126,25 @@ CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_user ON audit (user) WHERE user IS NOT NULL;
 ";
 
+/// Clients of the OAuth endpoints. A revoked one stays, without its digest, for those who read the audit trail; its
+/// name becomes free.
+const VERSION_2: &str = "
+CREATE TABLE client (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    name TEXT NOT NULL,
+    tenant INTEGER REFERENCES tenant (key),
+    audiences TEXT NOT NULL,
+    scheme INTEGER NOT NULL,
+    digest BLOB CHECK (length(digest) = 32),
+    created INTEGER NOT NULL,
+    expires INTEGER,
+    revoked_at INTEGER,
+    CHECK ((scheme = 0) = (digest IS NULL)),
+    CHECK ((scheme = 0) = (revoked_at IS NOT NULL))
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX client_name ON client (name) WHERE revoked_at IS NULL;
+";
+
 /// The schema version that this build reads and writes.
 pub(super) fn current_version() -> i64 {
     i64::try_from(MIGRATIONS.len()).unwrap_or(i64::MAX)
@@ -172,4 +191,39 @@ fn is_current(connection: &Connection) -> Result<bool, OpenError> {
 
 fn user_version(connection: &Connection) -> rusqlite::Result<i64> {
     connection.pragma_query_value(None, "user_version", |row| row.get(0))
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn data_of_each_older_version_is_kept_and_brought_up_to_date() {
+        for version in 1..MIGRATIONS.len() {
+            let mut connection = Connection::open_in_memory().unwrap();
+            for step in MIGRATIONS.iter().take(version) {
+                connection.execute_batch(step).unwrap();
+            }
+            connection
+                .pragma_update(None, "application_id", APPLICATION_ID)
+                .unwrap();
+            connection
+                .pragma_update(None, "user_version", i64::try_from(version).unwrap())
+                .unwrap();
+            connection.execute("UPDATE meta SET clock_mark = 7", []).unwrap();
+
+            migrate(&mut connection).unwrap();
+            assert_eq!(user_version(&connection).unwrap(), current_version());
+            let mark: i64 = connection
+                .query_row("SELECT clock_mark FROM meta", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(mark, 7);
+            let clients: i64 = connection
+                .query_row("SELECT count(*) FROM client", [], |row| row.get(0))
+                .unwrap();
+            assert_eq!(clients, 0);
+        }
+    }
 }

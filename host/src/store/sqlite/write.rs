@@ -11,7 +11,7 @@ use super::connections::{Lent, WriteGuard};
 use super::error::or_exists;
 use super::read::View;
 use super::{audit, uses::Batch};
-use crate::store::{NewTenant, NewUser, Read, Result, StoreError, Transaction};
+use crate::store::{NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Transaction};
 
 const INSERT_TOKEN: &str = "
     INSERT INTO token (id, owner, audience, name, scheme, digest, generation, previous_scheme, previous_digest,
@@ -69,9 +69,9 @@ fn stored_digest(scheme: u8, digest: Digest) -> Option<[u8; 32]> {
     (scheme != 0).then(|| digest.to_bytes())
 }
 
-/// Roles as stored: sorted, each once, as a JSON array.
-fn stored_roles(roles: &[String]) -> Result<String> {
-    let sorted: std::collections::BTreeSet<&String> = roles.iter().collect();
+/// Roles, or audiences, as stored: sorted, each once, as a JSON array.
+fn stored_texts(texts: &[String]) -> Result<String> {
+    let sorted: std::collections::BTreeSet<&String> = texts.iter().collect();
     serde_json::to_string(&sorted).map_err(|error| StoreError::Unavailable(error.to_string()))
 }
 
@@ -295,7 +295,7 @@ impl Transaction for View<WriteGuard> {
     }
 
     fn insert_user(&mut self, user: &NewUser<'_>) -> Result<()> {
-        let roles = stored_roles(user.roles)?;
+        let roles = stored_texts(user.roles)?;
         let inserted = self
             .prepare(
                 "INSERT INTO user (id, tenant, name, email, roles, created) \
@@ -336,7 +336,7 @@ impl Transaction for View<WriteGuard> {
 
     fn set_roles(&mut self, user: Id, roles: &[String]) -> Result<()> {
         let sql = "UPDATE user SET roles = ?2 WHERE id = ?1";
-        self.change_user(user, sql, params![user.to_bytes(), stored_roles(roles)?])
+        self.change_user(user, sql, params![user.to_bytes(), stored_texts(roles)?])
     }
 
     fn set_password_hash(&mut self, user: Id, hash: &str) -> Result<()> {
@@ -352,6 +352,55 @@ impl Transaction for View<WriteGuard> {
     fn delete_user(&mut self, user: Id, at: Timestamp) -> Result<()> {
         let sql = "UPDATE user SET deleted_at = coalesce(deleted_at, ?2), password_hash = NULL WHERE id = ?1";
         self.change_user(user, sql, params![user.to_bytes(), at])
+    }
+
+    fn insert_client(&mut self, client: &NewClientRow<'_>) -> Result<()> {
+        let audiences = stored_texts(client.audiences)?;
+        let tenant = client.tenant.map(Id::to_bytes);
+        // A tenant that is not there must not become no limit at all.
+        let inserted = self
+            .prepare(
+                "INSERT INTO client (id, name, tenant, audiences, scheme, digest, created, expires) \
+                 SELECT ?1, ?2, (SELECT key FROM tenant WHERE id = ?3), ?4, ?5, ?6, ?7, ?8 \
+                 WHERE ?3 IS NULL OR EXISTS (SELECT 1 FROM tenant WHERE id = ?3)",
+            )?
+            .execute(params![
+                client.id.to_bytes(),
+                client.name,
+                tenant,
+                audiences,
+                client.scheme,
+                stored_digest(client.scheme, client.digest),
+                client.created,
+                client.expires,
+            ]);
+        let inserted = inserted.map_err(or_exists("client", client.name))?;
+        if inserted == 0 {
+            Err(no_such("tenant", client.tenant.unwrap_or_default()))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn replace_client_secret(&mut self, client: Id, scheme: u8, digest: Digest) -> Result<()> {
+        let changed = self.execute(
+            "UPDATE client SET scheme = ?2, digest = ?3 WHERE id = ?1 AND revoked_at IS NULL",
+            params![client.to_bytes(), scheme, stored_digest(scheme, digest)],
+        )?;
+        // A revoked client must not get a usable digest back.
+        if changed == 0 {
+            Err(no_such("client that is not revoked", client))
+        } else {
+            Ok(())
+        }
+    }
+
+    fn revoke_client(&mut self, client: Id, at: Timestamp) -> Result<()> {
+        self.execute(
+            "UPDATE client SET revoked_at = ?2, scheme = 0, digest = NULL WHERE id = ?1 AND revoked_at IS NULL",
+            params![client.to_bytes(), at],
+        )?;
+        Ok(())
     }
 
     fn intern_audience(&mut self, name: &str) -> Result<u32> {
