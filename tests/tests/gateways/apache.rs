@@ -1,7 +1,10 @@
 //! Apache, with a FastCGI authorizer.
 
+use std::io::{Read as _, Write as _};
+use std::net::TcpListener;
+
 use patrol_tests::gateway::apache::{Apache, open_to_workers};
-use patrol_tests::gateway::client::decided;
+use patrol_tests::gateway::client::{curl, decided};
 use patrol_tests::gateway::files::{copy, replace, shipped};
 use patrol_tests::gateway::patrol::Patrol;
 use patrol_tests::gateway::probe::{Form, Gateway as _, IDENTITY, World};
@@ -168,4 +171,87 @@ fn the_steps_in_the_readme_work_as_written() {
         ("127.0.0.1:8080", &gateway),
     ];
     readme::follow("apache", directory.path(), &changes);
+}
+
+/// Some of Patrol's answers are hard to come by: an authorizer in its place gives them all, and what is none.
+#[test]
+fn whatever_is_no_yes_is_a_no() {
+    if !have(&["apache2", "curl"]) {
+        return;
+    }
+    let patrol = Patrol::with_doors("", &["fastcgi"]);
+    let upstream = Upstream::start();
+    authorizer(patrol.door("fastcgi"));
+    let apache = Apache::start(&patrol, &upstream, "", true);
+    for (case, expected) in [
+        ("/400", 400),
+        ("/401", 401),
+        ("/403", 403),
+        ("/404", 404),
+        ("/429", 429),
+        ("/503", 503),
+        ("/closed", 503),
+        ("/garbage", 503),
+        ("/half", 503),
+        ("/headless", 503),
+    ] {
+        let answer = curl(&[&*apache.url(case), "--header", "X-Patrol-User: root"]);
+        assert_eq!(answer.status, expected, "{case}: {answer:?}");
+        assert_eq!(answer.all("Content-Type"), ["application/json"], "{case}");
+        let said = case[1..].parse::<u16>().is_ok();
+        assert_eq!(
+            answer.all("Retry-After"),
+            [if said { "7" } else { "1" }],
+            "{case}"
+        );
+    }
+    assert_eq!(upstream.requests(), 0);
+    // Where Patrol lets everybody in, nobody in particular comes.
+    let url = apache.url("/200");
+    let arrived = decided(&[&*url, "--header", "X-Patrol-User: root"]).arrived();
+    assert!(arrived.all("X-Patrol-User").is_empty(), "{arrived:?}");
+    assert!(arrived.all("X-Patrol-Roles").is_empty(), "{arrived:?}");
+}
+
+/// An authorizer in Patrol's place, which says what the path says. It ends with the test's process.
+fn authorizer(port: u16) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for mut stream in listener.incoming().filter_map(Result::ok) {
+            let mut asked = Vec::new();
+            let mut some = [0; 4096];
+            // The last record of the parameters is an empty one.
+            while !asked.ends_with(&[1, 4, 0, 1, 0, 0, 0, 0]) {
+                match stream.read(&mut some) {
+                    Ok(count) if count > 0 => asked.extend_from_slice(&some[..count]),
+                    _ => break,
+                }
+            }
+            let asked = String::from_utf8_lossy(&asked);
+            let uri = asked.split("REQUEST_URI/").nth(1).unwrap_or_default();
+            let case: String = uri.chars().take_while(char::is_ascii_alphanumeric).collect();
+            let record = |kind: u8, content: &[u8]| {
+                let [high, low] = (content.len() as u16).to_be_bytes();
+                [&[1, kind, 0, 1, high, low, 0, 0][..], content].concat()
+            };
+            let body = r#"{"errorCode":"E_0_X","message":"x"}"#;
+            let denied = format!(
+                "Status: {case} Of some kind\r\nX-Patrol-Code: E_0_X\r\nRetry-After: 7\r\n\r\n{body}"
+            );
+            let end = record(3, &[0; 8]);
+            let answer = match &*case {
+                "200" => [
+                    record(6, b"Status: 200 OK\r\nVariable-PATROL_USER: \r\n\r\n"),
+                    end,
+                ]
+                .concat(),
+                "closed" => Vec::new(),
+                "garbage" => b"HTTP/1.1 200 OK\r\n\r\n".to_vec(),
+                "half" => record(6, b"Status: 200 OK\r\n\r\n"),
+                "headless" => [record(6, b"Status: 200 OK\r\n"), end].concat(),
+                _ => [record(6, denied.as_bytes()), end].concat(),
+            };
+            let _ = stream.write_all(&answer);
+        }
+    });
 }

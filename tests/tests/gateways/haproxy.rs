@@ -1,11 +1,18 @@
 //! HAProxy, with SPOE.
 
+use std::io::{Read as _, Write as _};
+use std::net::{TcpListener, TcpStream};
 use std::process::Command;
 
+use patrol_tests::gateway::client::{curl, decided};
 use patrol_tests::gateway::files::{copy, replace, shipped};
 use patrol_tests::gateway::haproxy::HaProxy;
+use patrol_tests::gateway::patrol::Patrol;
 use patrol_tests::gateway::probe::{Form, Gateway as _, World};
+use patrol_tests::gateway::upstream::Upstream;
 use patrol_tests::gateway::{find, free_port, have, readme, wait_for};
+use spop::frames::{Ack, AgentHello};
+use spop::{SUPPORTED_VERSION, SpopFrame as _, VarScope, decode_varint};
 
 patrol_tests::probe!(HaProxy);
 
@@ -128,4 +135,104 @@ fn the_shipped_files_raise_no_warning() {
     let output = check.output().unwrap();
     let said = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success() && !said.contains("WARNING"), "{said}");
+}
+
+/// Some of Patrol's answers are hard to come by: an agent in its place gives them all, and some that Patrol never would.
+#[test]
+fn whatever_is_no_yes_is_a_no() {
+    if !have(&["haproxy", "curl"]) {
+        return;
+    }
+    let patrol = Patrol::with_doors("", &["spop"]);
+    let upstream = Upstream::start();
+    let say: fn(Ack, &str) -> Ack = |ack, case| {
+        let set = |ack: Ack, allow: bool, status: u32| {
+            ack.set_var(VarScope::Transaction, "allow", allow)
+                .set_var(VarScope::Transaction, "status", status)
+                .set_var(
+                    VarScope::Transaction,
+                    "body",
+                    r#"{"errorCode":"E_0_X","message":"x"}"#,
+                )
+                .set_var(VarScope::Transaction, "retry_after", "7")
+        };
+        match case {
+            "/nothing" => ack,
+            "/no" => ack.set_var(VarScope::Transaction, "allow", false),
+            "/session" => ack.set_var(VarScope::Session, "other", true),
+            "/200" => ack.set_var(VarScope::Transaction, "status", 200_u32),
+            "/yes-and-no" => set(ack, true, 403),
+            "/nobody" => set(ack, true, 200).set_var(VarScope::Transaction, "user", ""),
+            status => set(ack, false, status[1..].parse().unwrap()),
+        }
+    };
+    agent(patrol.door("spop"), say);
+    let haproxy = HaProxy::start(&patrol, &upstream, true);
+    for (case, expected) in [
+        ("/nothing", 503),
+        ("/no", 503),
+        ("/session", 503),
+        ("/200", 503),
+        ("/yes-and-no", 403),
+        ("/400", 400),
+        ("/401", 401),
+        ("/403", 403),
+        ("/404", 503),
+        ("/429", 429),
+        ("/500", 503),
+        ("/503", 503),
+    ] {
+        let answer = curl(&[&*haproxy.url(case), "--header", "X-Patrol-User: root"]);
+        assert_eq!(answer.status, expected, "{case}: {answer:?}");
+        assert_eq!(answer.all("Content-Type"), ["application/json"], "{case}");
+        let retry = answer.all("Retry-After");
+        match expected {
+            429 => assert_eq!(retry, ["7"]),
+            503 => assert_eq!(retry, ["1"]),
+            _ => assert!(retry.is_empty(), "{case}: {retry:?}"),
+        }
+    }
+    assert_eq!(upstream.requests(), 0);
+    // Where Patrol lets everybody in, nobody in particular comes.
+    let url = haproxy.url("/nobody");
+    let arrived = decided(&[&*url, "--header", "X-Patrol-User: root"]).arrived();
+    assert!(arrived.all("X-Patrol-User").is_empty(), "{arrived:?}");
+}
+
+/// An agent in Patrol's place, which says what it is told to say about each path. It ends with the test's process.
+fn agent(port: u16, say: fn(Ack, &str) -> Ack) {
+    let listener = TcpListener::bind(("127.0.0.1", port)).unwrap();
+    std::thread::spawn(move || {
+        for stream in listener.incoming().filter_map(Result::ok) {
+            std::thread::spawn(move || while serve(&stream, say).is_some() {});
+        }
+    });
+}
+
+fn serve(mut stream: &TcpStream, say: fn(Ack, &str) -> Ack) -> Option<()> {
+    let mut length = [0; 4];
+    stream.read_exact(&mut length).ok()?;
+    let mut body = vec![0; u32::from_be_bytes(length) as usize];
+    stream.read_exact(&mut body).ok()?;
+    let answer = if body[0] == 1 {
+        let hello = AgentHello {
+            version: SUPPORTED_VERSION,
+            max_frame_size: 16_380,
+            capabilities: Vec::new(),
+        };
+        hello.serialize().unwrap()
+    } else {
+        let (rest, stream_id) = decode_varint(&body[5..]).ok()?;
+        let (rest, frame_id) = decode_varint(rest).ok()?;
+        let text = String::from_utf8_lossy(rest);
+        // "uri", a string, its length, and the path.
+        let uri = text.split("uri").nth(1)?.get(2..)?;
+        let path: String = uri
+            .chars()
+            .take_while(|c| c.is_ascii_alphanumeric() || "/-".contains(*c))
+            .collect();
+        // The name of the next argument follows, behind its length.
+        say(Ack::new(stream_id, frame_id), &path).serialize().unwrap()
+    };
+    stream.write_all(&answer).ok()
 }
