@@ -10,7 +10,7 @@ use std::time::Duration;
 use tokio::io::{AsyncReadExt as _, AsyncWriteExt as _};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize as _;
 
@@ -75,6 +75,12 @@ where
         tracing::warn!("some connections were still open when the time to drain was over");
     }
     Ok(())
+}
+
+/// So long from now.
+pub(super) fn after(duration: Duration) -> Instant {
+    let now = Instant::now();
+    now.checked_add(duration).unwrap_or(now)
 }
 
 /// Writes all of it, in bounded time.

@@ -14,11 +14,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::connection::{Buffer, accept, end, send};
+use super::connection::{Buffer, accept, after, end, send};
 use crate::gate::Gate;
 use record::{AUTHORIZER, MAX_RECORD_BYTES, Malformed, Record, ended, kind};
 
@@ -93,13 +93,13 @@ impl Session {
     /// Until one of the two ends it.
     async fn run(&mut self, stream: &mut TcpStream, shutdown: &CancellationToken) -> std::io::Result<()> {
         // Whoever connects has something to ask.
-        let mut deadline = Instant::now() + REQUEST_TIME;
+        let mut deadline = after(REQUEST_TIME);
         loop {
             let next = self.work().map_err(std::io::Error::other)?;
             if !self.out.is_empty() {
                 send(stream, &self.out).await?;
                 self.out.clear();
-                deadline = Instant::now() + if self.idle() { IDLE_TIME } else { REQUEST_TIME };
+                deadline = after(if self.idle() { IDLE_TIME } else { REQUEST_TIME });
             }
             if next == Next::Close {
                 return Ok(());
@@ -113,7 +113,7 @@ impl Session {
             };
             match read {
                 Ok(Ok(0)) | Err(_) => return Ok(()),
-                Ok(Ok(_)) if idle => deadline = Instant::now() + REQUEST_TIME,
+                Ok(Ok(_)) if idle => deadline = after(REQUEST_TIME),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
             }
@@ -222,7 +222,7 @@ impl Session {
             (b"FCGI_MPXS_CONNS", b"0"),
         ]
         .map(Some);
-        while let Some(((name, _), rest)) = record::pair(asked) {
+        while let Some((name, _, rest)) = record::pair(asked) {
             let answer = values
                 .iter_mut()
                 .find(|value| value.is_some_and(|(known, _)| known == name));

@@ -19,10 +19,10 @@ use spop::frames::{AgentDisconnect, AgentHello, FrameCapabilities};
 use spop::types::TypedData;
 use spop::{FrameType, SUPPORTED_VERSION, SpopFrame, StatusCode};
 use tokio::net::TcpStream;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Buffer, accept, end, send};
+use super::connection::{Buffer, accept, after, end, send};
 use crate::gate::Gate;
 use frame::{Frame, PREFIX_BYTES, Value};
 
@@ -93,7 +93,7 @@ impl Session {
 
     /// Until one of the two ends it. What is to be said at the end has then been said.
     async fn run(&mut self, stream: &mut TcpStream, shutdown: &CancellationToken) -> std::io::Result<()> {
-        let mut deadline = Instant::now() + HELLO_TIME;
+        let mut deadline = after(HELLO_TIME);
         let mut last_call = None;
         loop {
             if let Next::Leave(status) = self.work()? {
@@ -102,28 +102,28 @@ impl Session {
             if !self.out.is_empty() {
                 send(stream, &self.out).await?;
                 self.out.clear();
-                deadline = Instant::now() + IDLE_TIME;
+                let idle = self.read.filled().is_empty();
+                deadline = after(if idle { IDLE_TIME } else { FRAME_TIME });
             }
-            let begun = self.read.filled().len();
+            let begun = !self.read.filled().is_empty();
             if let Some(last_call) = last_call {
-                let quiet = Instant::now() + if begun == 0 { QUIET_TIME } else { FRAME_TIME };
-                deadline = quiet.min(last_call);
+                deadline = after(if begun { FRAME_TIME } else { QUIET_TIME }).min(last_call);
             }
             let read = tokio::select! {
                 biased;
                 () = shutdown.cancelled(), if last_call.is_none() => {
-                    last_call = Some(Instant::now() + BUSY_TIME);
+                    last_call = Some(after(BUSY_TIME));
                     continue;
                 }
                 read = timeout_at(deadline, self.read.read(stream)) => read,
             };
             match read {
                 Ok(Ok(0)) => return Ok(()),
-                Ok(Ok(_)) if begun == 0 && self.agreed.is_some() => deadline = Instant::now() + FRAME_TIME,
+                Ok(Ok(_)) if !begun && self.agreed.is_some() => deadline = after(FRAME_TIME),
                 Ok(Ok(_)) => {}
                 Ok(Err(error)) => return Err(error),
                 Err(_) => {
-                    let rude = self.agreed.is_none() || begun > 0;
+                    let rude = self.agreed.is_none() || begun;
                     let late = if rude {
                         StatusCode::Timeout
                     } else {

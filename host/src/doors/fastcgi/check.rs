@@ -49,7 +49,7 @@ impl<'a> Question<'a> {
         let (mut method, mut uri, mut address) = (None, None, None);
         let mut headers = HeaderMap::new();
         while !parameters.is_empty() {
-            let ((name, value), rest) = pair(parameters)?;
+            let (name, value, rest) = pair(parameters)?;
             parameters = rest;
             let once = match name {
                 b"REQUEST_METHOD" => method.replace(value),
@@ -95,23 +95,18 @@ fn add(headers: &mut HeaderMap, name: &[u8], value: &[u8]) -> Option<()> {
 
 /// The answer, as an authorizer gives it: with a 200, variables for the server; otherwise the answer to the client.
 pub(super) fn answer(verdict: &Result<Admission, Denial>) -> String {
+    let admission = match verdict {
+        Ok(admission) => admission,
+        Err(denial) => return denied(denial),
+    };
     // Without a status of its own, an answer would be taken for a 200.
-    match verdict {
-        Ok(admission) => {
-            admission
-                .headers
-                .iter()
-                .fold("Status: 200 OK\r\n".to_owned(), |text, (name, value)| {
-                    text + "Variable-"
-                        + &variable(name)
-                        + ": "
-                        + &String::from_utf8_lossy(value.as_bytes())
-                        + "\r\n"
-                })
-                + "\r\n"
-        }
-        Err(denial) => denied(denial),
+    let mut text = "Status: 200 OK\r\n".to_owned();
+    for (name, value) in &admission.headers {
+        let value = String::from_utf8_lossy(value.as_bytes());
+        let _ = write!(text, "Variable-{}: {value}\r\n", variable(name));
     }
+    text.push_str("\r\n");
+    text
 }
 
 fn denied(denial: &Denial) -> String {
@@ -125,7 +120,9 @@ fn denied(denial: &Denial) -> String {
     }
     // Apache says that every body of an authorizer is HTML; by this header the shipped configuration knows better.
     let _ = write!(text, "X-Patrol-Code: {}\r\n", denial.code);
-    text + "Cache-Control: no-store\r\nContent-Type: application/json\r\n\r\n" + &body(denial)
+    text.push_str("Cache-Control: no-store\r\nContent-Type: application/json\r\n\r\n");
+    text.push_str(&body(denial));
+    text
 }
 
 /// `x-patrol-user-name` becomes `PATROL_USER_NAME`.

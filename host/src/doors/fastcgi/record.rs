@@ -90,13 +90,13 @@ pub(super) fn begin(content: &[u8]) -> Result<(u16, bool), Malformed> {
     }
 }
 
-/// The next name and value; nothing where there is none, or not all of it.
-pub(super) fn pair(input: &[u8]) -> Option<((&[u8], &[u8]), &[u8])> {
+/// The next name, its value, and the rest; nothing where there is none, or not all of it.
+pub(super) fn pair(input: &[u8]) -> Option<(&[u8], &[u8], &[u8])> {
     let (name, rest) = length(input)?;
     let (value, rest) = length(rest)?;
     let (name, rest) = rest.split_at_checked(name)?;
     let (value, rest) = rest.split_at_checked(value)?;
-    Some(((name, value), rest))
+    Some((name, value, rest))
 }
 
 fn length(input: &[u8]) -> Option<(usize, &[u8])> {

@@ -95,8 +95,8 @@ fn parse(body: &[u8]) -> Result<Frame<'_>, StatusCode> {
 pub(super) fn pairs(mut payload: &[u8]) -> Option<Vec<(&[u8], Value<'_>)>> {
     let mut pairs = Vec::new();
     while !payload.is_empty() {
-        let (pair, rest) = pair(payload)?;
-        pairs.push(pair);
+        let (name, value, rest) = pair(payload)?;
+        pairs.push((name, value));
         payload = rest;
     }
     Some(pairs)
@@ -110,8 +110,8 @@ pub(super) fn messages(mut payload: &[u8]) -> Option<Vec<Message<'_>>> {
         let (count, mut rest) = rest.split_first()?;
         let mut arguments = Vec::new();
         for _ in 0..*count {
-            let (argument, after) = pair(rest)?;
-            arguments.push(argument);
+            let (name, value, after) = pair(rest)?;
+            arguments.push((name, value));
             rest = after;
         }
         messages.push(Message { name, arguments });
@@ -120,10 +120,11 @@ pub(super) fn messages(mut payload: &[u8]) -> Option<Vec<Message<'_>>> {
     Some(messages)
 }
 
-fn pair(input: &[u8]) -> Option<((&[u8], Value<'_>), &[u8])> {
+/// A name, its value, and the rest.
+fn pair(input: &[u8]) -> Option<(&[u8], Value<'_>, &[u8])> {
     let (name, rest) = string(input)?;
     let (value, rest) = value(rest)?;
-    Some(((name, value), rest))
+    Some((name, value, rest))
 }
 
 fn value(input: &[u8]) -> Option<(Value<'_>, &[u8])> {
