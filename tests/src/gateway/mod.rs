@@ -13,11 +13,13 @@ use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+pub mod apache;
 pub mod apache_oauth2;
 pub mod caddy;
 pub mod client;
 pub mod envoy;
 pub mod files;
+pub mod haproxy;
 pub mod nginx;
 pub mod patrol;
 pub mod probe;
