@@ -82,7 +82,9 @@ fn the_server_does_what_its_document_says() {
         return;
     }
     // Most of what is tried is wrong on purpose, and none of it shall be put off.
-    let patrol = Patrol::new("[limits]\nfailures_per_address = 0\nfailures_per_token = 0\n");
+    let patrol = Patrol::new(
+        "[limits]\nfailures_per_address = 0\nfailures_per_token = 0\npasswords_per_user = 0\npasswords_per_address = 0\n",
+    );
     patrol.user("ann", &["admin"]);
     patrol.set_password("ann", PASSWORD);
     let sites = patrol.json(&["site", "list"]);

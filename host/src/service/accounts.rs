@@ -58,24 +58,15 @@ impl Patrol {
         audience: &str,
         origin: &Origin,
     ) -> Result<AccountSignIn, Error> {
-        let judged = self.judge_account(tenant, &normalize(user), password);
-        let (about, opened) = match judged {
-            Ok((user, epoch)) => {
-                let opened = self.open_account(&user, epoch, audience, origin);
-                (Some(user), opened)
-            }
-            Err((about, error)) => (about, Err(error)),
-        };
+        let mut about = None;
+        let judged = self.judge_account(tenant, &normalize(user), password, &mut about);
+        let opened = judged.and_then(|(user, epoch)| self.open_account(&user, epoch, audience, origin));
         opened.inspect_err(|error| {
-            let event = AuditEvent::new(LOGIN, self.now(), &anybody(origin));
-            self.note(
-                error,
-                true,
-                match &about {
-                    Some(user) => event.user(user),
-                    None => event,
-                },
-            );
+            let mut event = AuditEvent::new(LOGIN, self.now(), &anybody(origin));
+            if let Some(user) = &about {
+                event = event.user(user);
+            }
+            self.note(error, true, event);
         })
     }
 
@@ -91,29 +82,28 @@ impl Patrol {
         Ok(floor::check_password_owner(&owner)?)
     }
 
-    /// The user whose name and password these are, with how often the password was set. Where they are not, whom it
-    /// was tried for, as far as it is known.
+    /// The user whose name and password these are, with how often the password was set. `about` is whom it was tried
+    /// for, as far as there is such a user.
     fn judge_account(
         &self,
         tenant: Option<&str>,
         user: &str,
         password: &Secret,
-    ) -> Result<(UserRow, u64), (Option<UserRow>, Error)> {
-        let (tenant, known) = self.find_account(tenant, user).map_err(|error| (None, error))?;
-        let (Some(tenant), Some((user, stored))) = (&tenant, known) else {
+        about: &mut Option<UserRow>,
+    ) -> Result<(UserRow, u64), Error> {
+        let (tenant, known) = self.find_account(tenant, user)?;
+        let multi_factor = tenant.is_some_and(|tenant| tenant.multi_factor);
+        let Some((user, stored)) = known else {
             // The same work as for a real account, so that the time does not tell which names exist.
-            return Err((
-                None,
-                match tenant {
-                    Some(tenant) if tenant.multi_factor => pat_required(),
-                    _ => wrong(password),
-                },
-            ));
+            return Err(if multi_factor {
+                pat_required()
+            } else {
+                wrong(password)
+            });
         };
-        match self.judge_password(user.id, &stored, tenant.multi_factor, password) {
-            Ok(()) => Ok((user, stored.epoch)),
-            Err(error) => Err((Some(user), error)),
-        }
+        *about = Some(user.clone());
+        self.judge_password(user.id, &stored, multi_factor, password)?;
+        Ok((user, stored.epoch))
     }
 
     /// The tenant and the account that are meant, as far as there are such.

@@ -21,4 +21,5 @@ mod records;
 mod sites;
 mod support;
 mod sweeping;
+mod totals;
 mod uses;

@@ -320,7 +320,7 @@ fn a_range_that_makes_no_sense_is_told_so() {
         format!("startTime=1800000000&endTime={end}"),
         format!("startTime={end}&endTime={start}"),
         format!("startTime={start}&endTime={start}"),
-        format!("startTime=1969-12-31T23:59:59Z&endTime=1970-01-02T00:00:00Z"),
+        "startTime=1969-12-31T23:59:59Z&endTime=1970-01-02T00:00:00Z".to_owned(),
         format!("startTime={start}&endTime={}", rfc3339(START + 31 * DAY + 1)),
         format!("startTime={start}&endTime={end}&pageSize=0"),
         format!("startTime={start}&endTime={end}&pageToken=x"),

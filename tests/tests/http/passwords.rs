@@ -180,3 +180,19 @@ fn a_flood_of_passwords_leaves_the_rest_of_the_server_alone() {
         assert!([401, 429, 503].contains(&status), "{status}");
     }
 }
+
+#[test]
+fn guessing_a_password_is_put_off_before_the_hash_and_says_for_how_long() {
+    let (_it, listener) = with_password();
+    let wrong = json!({"tenant": "acme", "userName": "alice", "password": "wrong"});
+    let answers: Vec<_> = (0..20).map(|_| sign_in(&listener, &wrong)).collect();
+    let last = answers.last().unwrap();
+    assert_eq!(answers[0].status, 401);
+    assert_problem(last, 429, "E_429_TOO_MANY_REQUESTS");
+    let wait: u64 = last.header("retry-after").unwrap().parse().unwrap();
+    assert!((1..=60).contains(&wait), "{wait}");
+    // The right one has to wait as well, and others have not.
+    assert_eq!(sign_in(&listener, &good()).status, 429);
+    let other = json!({"tenant": "acme", "userName": "bob", "password": "wrong"});
+    assert_eq!(sign_in(&listener, &other).status, 401);
+}

@@ -119,8 +119,7 @@ impl Uses {
     pub(super) fn oldest(&self) -> Option<Instant> {
         [&self.tokens, &self.sessions, &self.accounts]
             .into_iter()
-            .map(Noted::oldest)
-            .flatten()
+            .filter_map(Noted::oldest)
             .min()
     }
 }
