@@ -218,13 +218,7 @@ pub(super) async fn revoke(
         .id("tokenId")
         .ok_or(Failure::not_found("there is no such token"))?;
     api.blocking(move |patrol| {
-        let known = patrol.store().token(token)?.map(|read| read.state.token);
-        if known.is_none_or(|known| (known.owner, known.tenant) != (user, tenant)) {
-            return Err(Error::NotFound {
-                what: "token",
-                name: token.to_string(),
-            });
-        }
+        patrol.token_of(tenant, user, token)?;
         patrol.revoke(&caller, token).map(drop)
     })
     .await?;
