@@ -1,5 +1,5 @@
 //! What values may be, alone and together. Found in a configuration however it was made; where it was read from a
-//! file, [`examine`](super::examine) says at which line.
+//! file, [`examine`](super::examine()) says at which line.
 
 mod route;
 
