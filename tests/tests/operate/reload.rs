@@ -62,7 +62,10 @@ fn a_wrong_configuration_changes_nothing_and_is_logged_with_its_lines() {
     let wrong = [
         ("[http]\nrealm = \"new\"\naudiense = \"x\"\n", "audiense"),
         ("[http]\nrealm = \"new\"\n\n\n[limits\n", "line 7"),
-        ("[http]\nrealm = \"new\"\naudience = \"a b\"\n", "line 5, column 12: http.audience"),
+        (
+            "[http]\nrealm = \"new\"\naudience = \"a b\"\n",
+            "line 5, column 12: http.audience",
+        ),
     ];
     for (round, (configuration, told)) in wrong.into_iter().enumerate() {
         home.configure(&format!("{PATIENT}{configuration}"));
