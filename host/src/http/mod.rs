@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod check;
+mod keys;
 mod metrics;
 mod oauth;
 mod trace;
@@ -88,6 +89,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
         .merge(oauth::routes())
+        .route("/.well-known/jwks.json", get(keys::jwks))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)
@@ -98,11 +100,7 @@ async fn ready(State(app): State<App>) -> axum::response::Response {
     if app.gate().is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n").into_response();
     }
-    let checked = app.blocking(|patrol| {
-        patrol.audit_head()?;
-        patrol.policy_info().map(drop)
-    });
-    match checked.await {
+    match app.blocking(Patrol::ready).await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

@@ -20,6 +20,7 @@ mod directory;
 mod error;
 mod events;
 mod floor;
+mod gateway;
 mod housekeeping;
 mod request_id;
 mod review;
@@ -44,6 +45,7 @@ use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
 pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
+pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
@@ -235,6 +237,15 @@ impl Patrol {
             imports: self.policy.imports().to_vec(),
             exports: self.policy.exports().to_vec(),
         })
+    }
+
+    /// Whether store and policy answer.
+    ///
+    /// # Errors
+    /// An outage of the store, or a fault of the policy.
+    pub fn ready(&self) -> Result<(), Error> {
+        self.audit_head()?;
+        self.policy_info().map(drop)
     }
 
     /// Writes everything that waits to be written: uses and refusals.

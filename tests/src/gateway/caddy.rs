@@ -16,7 +16,8 @@ pub struct DebianCaddy(Caddy);
 /// The current one, 2.11.
 pub struct CurrentCaddy(Caddy);
 
-struct Caddy {
+/// Caddy, whichever.
+pub struct Caddy {
     port: u16,
     process: Running,
 }
@@ -33,11 +34,12 @@ const WAYS: Ways = Ways {
 };
 
 impl Caddy {
-    fn launch(program: PathBuf, setup: &Setup<'_>) -> Self {
+    /// Starts this program, with `extra` in the site, as an operator would.
+    pub fn launch(program: PathBuf, setup: &Setup<'_>, extra: &str) -> Self {
         let home = setup.patrol.beside("caddy");
         let ([port], process) = listen("caddy", &setup.patrol.beside("caddy.log"), |[port]| {
             copy(&shipped("caddy"), &home);
-            configure(setup, port);
+            configure(setup, port, extra);
             let mut command = Command::new(&program);
             command.args(["run", "--config"]).arg(home.join("Caddyfile"));
             command.env("XDG_DATA_HOME", &home).env("XDG_CONFIG_HOME", &home);
@@ -45,16 +47,21 @@ impl Caddy {
         });
         Self { port, process }
     }
+
+    /// An address at the protected service.
+    pub fn url(&self, path: &str) -> String {
+        format!("http://127.0.0.1:{}{path}", self.port)
+    }
 }
 
-fn configure(setup: &Setup<'_>, port: u16) {
+fn configure(setup: &Setup<'_>, port: u16, extra: &str) {
     let home = setup.patrol.beside("caddy");
     let caddyfile = home.join("Caddyfile");
     let upstream = format!("127.0.0.1:{}", setup.upstream.port());
     replace(
         &caddyfile,
         &[
-            (":8080 {", &format!(":{port} {{")),
+            (":8080 {", &format!(":{port} {{\n\t{extra}")),
             (
                 "reverse_proxy 127.0.0.1:9000",
                 &format!("reverse_proxy {upstream}"),
@@ -89,7 +96,7 @@ impl Gateway for DebianCaddy {
     const WAYS: Ways = WAYS;
 
     fn launch(setup: &Setup<'_>) -> Self {
-        Self(Caddy::launch(find(DEBIAN).expect("it was asked for"), setup))
+        Self(Caddy::launch(find(DEBIAN).expect("it was asked for"), setup, ""))
     }
 
     fn port(&self) -> u16 {
@@ -107,7 +114,7 @@ impl Gateway for CurrentCaddy {
     const WAYS: Ways = WAYS;
 
     fn launch(setup: &Setup<'_>) -> Self {
-        Self(Caddy::launch(current().expect("it was asked for"), setup))
+        Self(Caddy::launch(current().expect("it was asked for"), setup, ""))
     }
 
     fn port(&self) -> u16 {
