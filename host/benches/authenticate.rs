@@ -4,7 +4,7 @@
 //! * `warm`, `per-call`: the same engine as the component, in an instance that is used again, or a fresh one;
 //! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
 //!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time;
-//! * at the end, `/check/nginx` over HTTP against the same listener answering 204 at once, one worker thread each.
+//! * at the end, `/check/nginx` and `/check/forward` over HTTP against the same listener answering 204 at once, one worker thread each.
 //!
 //! `cargo bench -p patrol --bench authenticate`
 #![allow(
@@ -213,49 +213,51 @@ fn rate(server: &Server, request: &[u8], expected: &str, time: Duration) -> f64 
 fn over_http() {
     let directory = tempfile::tempdir().unwrap();
     let secret = String::from_utf8(one_user(directory.path())).unwrap();
-    let request = format!(
-        "GET /check/nginx HTTP/1.1\r\nHost: patrol\r\nX-Original-URI: /\r\nX-Original-Method: GET\r\n\
-         X-Real-IP: 127.0.0.1\r\nUser-Agent: bench\r\nAuthorization: Bearer {secret}\r\n\r\n"
+    let question = |path: &str, headers: &str| {
+        format!(
+            "GET {path} HTTP/1.1\r\nHost: patrol\r\n{headers}User-Agent: bench\r\nAuthorization: Bearer \
+             {secret}\r\n\r\n"
+        )
+    };
+    let nginx = question(
+        "/check/nginx",
+        "X-Original-URI: /\r\nX-Original-Method: GET\r\nX-Real-IP: 127.0.0.1\r\n",
+    );
+    let forward = question(
+        "/check/forward",
+        "X-Forwarded-Uri: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-For: 127.0.0.1\r\n",
     );
     let nothing =
         Server::start(Router::new().route("/check/nginx", get(|| async { StatusCode::NO_CONTENT })));
-    let checks: Vec<_> = [
-        ("warm", IsolationName::Warm),
-        ("per-call", IsolationName::PerCall),
-    ]
-    .into_iter()
-    .map(|(name, isolation)| {
+    let [warm, per_call] = [IsolationName::Warm, IsolationName::PerCall].map(|isolation| {
         let patrol = Arc::new(patrol(directory.path(), isolation));
-        (
-            name,
-            Server::start(http::router(Arc::new(
-                Gate::new(patrol, Meters::default()).unwrap(),
-            ))),
-        )
-    })
-    .collect();
+        let gate = Gate::new(patrol, Meters::default()).unwrap();
+        Server::start(http::router(Arc::new(gate)))
+    });
+    let cases = [
+        ("204 at once", &nothing, &nginx, "HTTP/1.1 204"),
+        ("/check/nginx, warm", &warm, &nginx, "HTTP/1.1 200"),
+        ("/check/nginx, per-call", &per_call, &nginx, "HTTP/1.1 200"),
+        ("/check/forward, per-call", &per_call, &forward, "HTTP/1.1 200"),
+    ];
     // Interleaved, and the median of several rounds each, since machines are noisy.
     const ROUNDS: usize = 7;
     let time = Duration::from_millis(700);
-    let mut rates = vec![Vec::new(); 1 + checks.len()];
+    let mut rates = cases.map(|_| Vec::new());
     for _ in 0..ROUNDS {
-        rates[0].push(rate(&nothing, request.as_bytes(), "HTTP/1.1 204", time));
-        for (index, (_, server)) in checks.iter().enumerate() {
-            rates[1 + index].push(rate(server, request.as_bytes(), "HTTP/1.1 200", time));
+        for ((_, server, request, expected), rates) in cases.iter().zip(&mut rates) {
+            rates.push(rate(server, request.as_bytes(), expected, time));
         }
     }
-    let median = |rates: &mut Vec<f64>| {
+    let medians = rates.map(|mut rates| {
         rates.sort_by(f64::total_cmp);
         rates[ROUNDS / 2]
-    };
-    let base = median(&mut rates[0]);
+    });
     println!("\nhttp, one worker, 16 connections, median of {ROUNDS}:");
-    println!("  204 at once            {base:>8.0} requests/s");
-    for (index, (name, _)) in checks.iter().enumerate() {
-        let checked = median(&mut rates[1 + index]);
+    for ((name, ..), median) in cases.iter().zip(medians) {
         println!(
-            "  /check/nginx, {name:<8} {checked:>8.0} requests/s, {:.2} of it",
-            checked / base
+            "  {name:<24} {median:>8.0} requests/s, {:.2} of 204",
+            median / medians[0]
         );
     }
 }

@@ -52,6 +52,7 @@ const SERVICE: &str = "envoy.service.auth.v3.Authorization";
 /// The door, in this process.
 struct Door {
     address: SocketAddr,
+    gate: Arc<Gate>,
     shutdown: CancellationToken,
     served: JoinHandle<std::io::Result<()>>,
 }
@@ -62,9 +63,10 @@ impl Door {
         let address = listener.local_addr().unwrap();
         let gate = Arc::new(Gate::new(Arc::clone(patrol), Meters::default()).unwrap());
         let shutdown = CancellationToken::new();
-        let served = tokio::spawn(grpc::serve(gate, listener, shutdown.clone()));
+        let served = tokio::spawn(grpc::serve(Arc::clone(&gate), listener, shutdown.clone()));
         Self {
             address,
+            gate,
             shutdown,
             served,
         }
@@ -502,6 +504,7 @@ async fn a_question_that_is_too_large_is_an_error_and_the_connection_goes_on() {
 #[tokio::test(flavor = "multi_thread")]
 async fn health_follows_store_and_policy() {
     let it = Deployment::new();
+    let token = it.issue(it.alice, "one");
     let fit = Door::open(&it.patrol);
     let broken = Door::open(&Arc::new(it.under(&hostile::policy("unreachable"))));
     let asked = async |door: &Door, service: &str| {
@@ -529,6 +532,13 @@ async fn health_follows_store_and_policy() {
         assert!(begun.elapsed() < Duration::from_secs(60), "it does not recover");
         tokio::time::sleep(Duration::from_millis(20)).await;
     }
+    // Nor is one that is about to end, while it still answers.
+    fit.gate.drain();
+    while asked(&fit, SERVICE).await.unwrap() == ServingStatus::Serving {
+        assert!(begun.elapsed() < Duration::from_secs(90), "it is not noticed");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    fit.bearer(&text(&token)).await.yes();
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -120,7 +120,7 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
         seen.answer(&format!("{answer:?}"));
     }
     seen.answer(&program.run(&["client", "list"]).out);
-    if round % 2 == 0 {
+    if round.is_multiple_of(2) {
         seen.answer(&program.run(&["client", "revoke", &id]).out);
     }
 }
@@ -223,6 +223,29 @@ fn r1_no_secret_is_in_any_file_log_answer_or_error_of_a_long_mixed_run() {
             "{:?}",
             wire::send(server.address, "POST /api/v1/pat/login", &[], body.as_bytes())
         ));
+        // Where no token belongs, and software that logs or keeps such things would leave it.
+        for misplaced in [&pat, &session] {
+            let misplaced = misplaced.as_str();
+            for name in [
+                "X-Request-Id",
+                "traceparent",
+                "tracestate",
+                "User-Agent",
+                "X-Whatever",
+            ] {
+                let headers = [(name, misplaced), ("Authorization", "Bearer nonsense")];
+                seen.answer(&format!("{:?}", wire::check(server.address, &headers)));
+            }
+            let lost = [("X-Original-URI", misplaced), ("X-Original-Method", misplaced)];
+            for path in [
+                format!("/api/v1/{misplaced}/x?token={misplaced}"),
+                format!("/{misplaced}"),
+                format!("/check/nginx?{misplaced}"),
+            ] {
+                let answer = wire::send(server.address, &format!("GET {path}"), &lost, b"");
+                seen.answer(&format!("{answer:?}"));
+            }
+        }
         let two = [
             ("Authorization", &*format!("Bearer {pat}")),
             ("x-tableau-session-token", &session),

@@ -26,7 +26,7 @@ use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
-use crate::gate::{self, Door, Gate};
+use crate::gate::{self, Door, Gate, Listener};
 
 /// A question is what Envoy tells of one request: its headers (at most 60 KiB unless raised there) and no body. Larger
 /// ones end as an error of the call, which the shipped configuration answers with 503.
@@ -45,8 +45,6 @@ const PREFACE: [u8; 24] = *b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
 const KEEP_ALIVE: (Duration, Duration) = (Duration::from_secs(30), Duration::from_secs(10));
 /// How often it is seen to whether store and policy answer.
 const HEALTH: Duration = Duration::from_secs(1);
-/// How long a shutdown waits for calls under way.
-const DRAIN: Duration = Duration::from_secs(10);
 
 /// What reflection tells of the service.
 const DESCRIPTORS: &[u8] = include_bytes!(env!("PATROL_DESCRIPTORS"));
@@ -66,7 +64,7 @@ pub async fn serve(
     // Known before anybody can ask.
     let status = health(&gate).await;
     report(&reporter, status).await;
-    let watch = tokio::spawn(watch(gate, reporter, status, shutdown.clone()));
+    let watch = tokio::spawn(watch(Arc::clone(&gate), reporter, status, shutdown.clone()));
 
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
@@ -99,6 +97,7 @@ pub async fn serve(
         let _ = stream.set_nodelay(true);
         let service = TowerToHyperService::new(routes.clone());
         let (builder, watcher, shutdown) = (builder.clone(), graceful.watcher(), shutdown.clone());
+        let counted = gate.meters().connected(Listener::Grpc);
         tokio::spawn(async move {
             // Who has not begun to speak yet holds up neither the others nor a shutdown.
             let begun = tokio::time::timeout(BEGIN, begins(&stream));
@@ -109,14 +108,15 @@ pub async fn serve(
             if let Err(error) = connection.await {
                 tracing::debug!(%error, "a connection ended early");
             }
-            drop(permit);
+            drop((permit, counted));
         });
     }
     drop(listener);
     // Whoever watches the health is told that it is over, and that there is no more to come, before the drain: a watch
     // is a call under way that would never end.
     let _ = watch.await;
-    if tokio::time::timeout(DRAIN, graceful.shutdown()).await.is_err() {
+    let drain = gate.patrol().config().server.drain();
+    if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some calls were still under way when the time to drain was over");
     }
     Ok(())
@@ -205,13 +205,13 @@ async fn report(reporter: &HealthReporter, status: ServingStatus) {
     }
 }
 
-/// Serving while store and policy answer.
+/// Serving while store and policy answer, and the server is not about to end.
 async fn health(gate: &Gate) -> ServingStatus {
+    if gate.is_draining() {
+        return ServingStatus::NotServing;
+    }
     let patrol = Arc::clone(gate.patrol());
-    let asked = tokio::task::spawn_blocking(move || {
-        patrol.audit_head()?;
-        patrol.policy_info().map(drop)
-    });
+    let asked = tokio::task::spawn_blocking(move || patrol.ready());
     match asked.await {
         Ok(Ok(())) => return ServingStatus::Serving,
         Ok(Err(error)) => tracing::warn!(%error, "not ready"),

@@ -58,7 +58,7 @@ impl Denial {
     }
 
     /// The number of the gRPC status that stands for this one.
-    const fn grpc_status(&self) -> u16 {
+    pub(crate) const fn grpc_status(&self) -> u16 {
         match self.status {
             StatusCode::BAD_REQUEST => 3,
             StatusCode::FORBIDDEN => 7,

@@ -204,12 +204,6 @@ impl Denial {
         denial
     }
 
-    /// The body for the client: the service's JSON for errors.
-    #[must_use]
-    pub fn json(&self) -> String {
-        serde_json::json!({ "errorCode": self.code, "message": self.message }).to_string()
-    }
-
     fn unauthorized(challenge: Option<&HeaderValue>, message: &'static str) -> Self {
         let mut denial = Self::new(StatusCode::UNAUTHORIZED, "E_401_UNAUTHORIZED", message);
         denial.challenge = challenge.cloned();

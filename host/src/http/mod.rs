@@ -98,11 +98,7 @@ async fn ready(State(app): State<App>) -> axum::response::Response {
     if app.gate().is_draining() {
         return (StatusCode::SERVICE_UNAVAILABLE, "not ready: about to end\n").into_response();
     }
-    let checked = app.blocking(|patrol| {
-        patrol.audit_head()?;
-        patrol.policy_info().map(drop)
-    });
-    match checked.await {
+    match app.blocking(Patrol::ready).await {
         Ok(()) => "ready\n".into_response(),
         Err(error) => {
             tracing::warn!(%error, "not ready");

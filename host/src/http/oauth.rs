@@ -11,6 +11,7 @@
 
 mod form;
 mod metadata;
+mod refusal;
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
@@ -22,7 +23,7 @@ use axum::extract::rejection::BytesRejection;
 use axum::extract::{DefaultBodyLimit, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use axum::routing::{get, post};
+use axum::routing::{any, get, post};
 use patrol_policy::Secret;
 use patrol_policy::token::CLIENT_PREFIX;
 use serde::Serialize;
@@ -40,6 +41,7 @@ pub(super) fn routes() -> Router<App> {
         .route("/oauth2/revoke", post(revoke))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .route(metadata::PATH, get(metadata::metadata))
+        .route(refusal::PATH, any(refusal::refusal))
 }
 
 /// Why a request is not answered with what it asks for (RFC 6749, 5.2).

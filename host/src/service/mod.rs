@@ -237,6 +237,15 @@ impl Patrol {
         })
     }
 
+    /// Whether store and policy answer.
+    ///
+    /// # Errors
+    /// An outage of the store, or a fault of the policy.
+    pub fn ready(&self) -> Result<(), Error> {
+        self.audit_head()?;
+        self.policy_info().map(drop)
+    }
+
     /// Writes everything that waits to be written: uses and refusals.
     ///
     /// # Errors

@@ -19,4 +19,5 @@ mod people;
 mod records;
 mod support;
 mod sweeping;
+mod totals;
 mod uses;

@@ -14,6 +14,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 pub mod apache;
+pub mod apache_oauth2;
 pub mod caddy;
 pub mod client;
 pub mod envoy;

@@ -25,6 +25,8 @@ pub struct Site<'a> {
     pub git: Option<[&'a str; 3]>,
     /// Leaves out Patrol's check, to measure what it costs.
     pub unguarded: bool,
+    /// Where the service listens, if another one than the stand-in is meant.
+    pub service: Option<u16>,
 }
 
 impl Nginx {
@@ -62,8 +64,9 @@ impl Nginx {
 }
 
 fn configure(home: &Path, patrol: &Patrol, upstream: &Upstream, site: Site<'_>, ports: [u16; 2]) {
+    let service = site.service.unwrap_or(upstream.port());
     let [port, git_port, patrol, upstream] =
-        [ports[0], ports[1], patrol.port(), upstream.port()].map(|port| format!("127.0.0.1:{port}"));
+        [ports[0], ports[1], patrol.port(), service].map(|port| format!("127.0.0.1:{port}"));
     replace(&home.join("patrol/http.conf"), &[("127.0.0.1:8787", &patrol)]);
     // As an operator does who has such a header among `credential_headers`.
     replace(
@@ -85,7 +88,8 @@ fn configure(home: &Path, patrol: &Patrol, upstream: &Upstream, site: Site<'_>, 
         ],
     );
     if site.unguarded {
-        replace(&conf, &[("include patrol/proxy.conf;", "")]);
+        let check = ("auth_request /_patrol/check;", "auth_request off;");
+        replace(&home.join("patrol/auth.conf"), &[check]);
     }
     if let Some([socket, program, repositories]) = site.git {
         replace(&conf, &[("# include git.conf;", "include git.conf;")]);

@@ -46,6 +46,15 @@ pub struct Upstream {
 
 impl Upstream {
     pub fn start() -> Self {
+        Self::answering(true)
+    }
+
+    /// One that answers `ok` to everything: to measure what is before it.
+    pub fn quiet() -> Self {
+        Self::answering(false)
+    }
+
+    fn answering(tells: bool) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").expect("a port is free");
         let port = listener.local_addr().expect("it is bound").port();
         let requests = Arc::new(AtomicUsize::new(0));
@@ -53,7 +62,7 @@ impl Upstream {
         std::thread::spawn(move || {
             for stream in listener.incoming().filter_map(Result::ok) {
                 let count = Arc::clone(&count);
-                std::thread::spawn(move || while answer(&stream, &count).is_some() {});
+                std::thread::spawn(move || while answer(&stream, &count, tells).is_some() {});
             }
         });
         Self { port, requests }
@@ -69,8 +78,8 @@ impl Upstream {
     }
 }
 
-/// Answers one request, unless the client is gone.
-fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
+/// Answers one request, unless the client is gone: with what it was, or not.
+fn answer(stream: &TcpStream, count: &AtomicUsize, tells: bool) -> Option<()> {
     let mut reader = BufReader::new(stream);
     let mut line = String::new();
     reader.read_line(&mut line).ok()?;
@@ -97,7 +106,11 @@ fn answer(stream: &TcpStream, count: &AtomicUsize) -> Option<()> {
         arrived.body = body.len();
         arrived.sum = sum(&body);
     }
-    let body = serde_json::to_string(&arrived).ok()?;
+    let body = if tells {
+        serde_json::to_string(&arrived).ok()?
+    } else {
+        "ok".to_owned()
+    };
     let mut stream = stream;
     // In one piece: the second of two would wait for the acknowledgement of the first.
     let answer = format!("HTTP/1.1 200 OK\r\nContent-Length: {}\r\n\r\n{body}", body.len());

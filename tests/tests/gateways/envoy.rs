@@ -27,7 +27,7 @@ struct World {
     token: Token,
     upstream: Upstream,
     // Last, since the others work in its directory.
-    _patrol: Patrol,
+    patrol: Patrol,
 }
 
 impl World {
@@ -50,7 +50,7 @@ impl World {
                 server,
                 token,
                 upstream,
-                _patrol: patrol,
+                patrol,
             }
         })
     }
@@ -154,6 +154,31 @@ fn where_patrol_is_away_clients_are_told_so_and_when_to_try_again() {
         assert_eq!(answer.all("Cache-Control"), ["no-store"]);
         assert_eq!(answer.json()["errorCode"], "E_503_SERVICE_UNAVAILABLE");
     }
+}
+
+/// An operator may want to go on without Patrol. Where Patrol is there, it still decides.
+#[test]
+fn a_patrol_that_cannot_decide_says_no_over_grpc_even_to_a_filter_that_fails_open() {
+    let open = ("failure_mode_allow: false", "failure_mode_allow: true");
+    let Some(mut world) = World::new("grpc.yaml", &[open]) else {
+        return;
+    };
+    let store = rusqlite::Connection::open(world.patrol.beside("data/patrol.db")).unwrap();
+    store.execute_batch("ALTER TABLE token RENAME TO gone").unwrap();
+    let ask = |world: &World| {
+        curl(&[
+            &*world.envoy.url("/thing"),
+            "--oauth2-bearer",
+            &world.token.secret,
+        ])
+    };
+    let answer = ask(&world);
+    assert_eq!(answer.status, 503, "{answer:?}");
+    assert_eq!(answer.all("Retry-After"), ["1"]);
+    assert_eq!(world.upstream.requests(), 0);
+    // Such a filter it is.
+    world.server.kill();
+    assert_eq!(ask(&world).status, 200);
 }
 
 #[test]

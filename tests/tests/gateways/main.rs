@@ -14,6 +14,7 @@
 )]
 
 mod apache;
+mod apache_oauth2;
 mod caddy;
 mod envoy;
 mod git;

@@ -6,7 +6,7 @@ use std::sync::Arc;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use patrol::config::Config;
-use patrol::service::{ClientSpec, NewAccount, NewClient};
+use patrol::service::{ClientSpec, NewAccount, NewClient, NewToken};
 use patrol_policy::token::{Kind, compose};
 use patrol_policy::types::{DAY, HOUR, Id, MINUTE};
 use patrol_tests::deployment::{AUDIENCE, Deployment, START, id, operator, user, verify};
@@ -745,4 +745,65 @@ fn the_public_url_is_the_issuer_whatever_host_was_asked() {
         world.introspect(&token).json()["iss"],
         "https://patrol.example.com"
     );
+}
+
+/// Asks as Apache does on behalf of a request that it has turned away.
+fn refusal(world: &World, credential: &[(&str, &str)]) -> Answer {
+    let gateway = [
+        ("X-Original-URI", "/thing?a=b"),
+        ("X-Original-Method", "GET"),
+        ("X-Real-IP", "192.0.2.7"),
+    ];
+    let headers = [&gateway, credential].concat();
+    send(world.listener.address, "GET /check/oauth2", &headers, b"").unwrap()
+}
+
+#[test]
+fn a_gateway_that_has_said_no_is_told_what_to_say_and_never_yes() {
+    let world = World::new();
+    let it = &world.it;
+    let (good, revoked) = (it.issue(it.alice, "good"), it.issue(it.alice, "revoked"));
+    it.patrol.revoke(&operator(), id(&revoked)).unwrap();
+    let bearer = |token: &NewToken| format!("Bearer {}", text(token));
+
+    let nothing = refusal(&world, &[]);
+    assert_eq!(
+        (nothing.status, nothing.header("www-authenticate")),
+        (401, Some("Bearer realm=\"patrol\""))
+    );
+    let dead = refusal(&world, &[("Authorization", &bearer(&revoked))]);
+    let challenge = "Bearer realm=\"patrol\", error=\"invalid_token\"";
+    assert_eq!(
+        (dead.status, dead.header("www-authenticate")),
+        (401, Some(challenge))
+    );
+    let event = it.last_event("verify_personal_access_token");
+    assert_eq!(
+        (&event["initiatingUrl"], &event["initiatingUserIpAddress"]),
+        (&json!("/thing"), &json!("192.0.2.7"))
+    );
+    let twice = [
+        ("Authorization", &*bearer(&good)),
+        ("Authorization", &*bearer(&good)),
+    ];
+    assert_eq!(refusal(&world, &twice).status, 400);
+    // Whoever is good now was turned away for a reason that did not last.
+    let good = refusal(&world, &[("Authorization", &bearer(&good))]);
+    assert_eq!((good.status, good.header("retry-after")), (503, Some("1")));
+    assert!(
+        good.headers.iter().all(|(name, _)| !name.starts_with("x-patrol")),
+        "{good:?}"
+    );
+
+    for headers in [
+        &[][..],
+        &[("X-Original-URI", "/thing")],
+        &[("X-Original-Method", "GET")],
+    ] {
+        let answer = send(world.listener.address, "GET /check/oauth2", headers, b"").unwrap();
+        assert_eq!(
+            (answer.status, &answer.json()["errorCode"]),
+            (400, &json!("E_400_GATEWAY"))
+        );
+    }
 }

@@ -149,3 +149,27 @@ fn nothing_is_logged_of_requests_unless_asked_for() {
     server.stop();
     assert!(!home.log().contains("answered"), "{}", home.log());
 }
+
+#[test]
+fn what_goes_wrong_in_a_request_is_logged_with_its_name_without_being_asked_for() {
+    let home = Home::new("");
+    let server = home.program.serve();
+    // Behind its back, before it has read the token.
+    let raw = rusqlite::Connection::open(home.program.data().join("patrol.db")).unwrap();
+    raw.execute_batch("ALTER TABLE token RENAME TO gone").unwrap();
+    let mut connection = Connection::open(server.address);
+    let authorization = format!("Bearer {}", home.secret);
+    let answer = connection.check(&[("Authorization", &authorization), ("x-request-id", "seven")]);
+    assert_eq!(answer.unwrap().status, 503);
+    let log = home.log();
+    let about: Vec<_> = log.lines().filter(|line| line.contains("seven")).collect();
+    assert_eq!(about.len(), 2, "{log}");
+    assert!(
+        about[0].contains("ERROR") && about[0].contains("the store failed"),
+        "{about:#?}"
+    );
+    assert!(
+        about[1].contains("INFO") && about[1].contains("status=503"),
+        "{about:#?}"
+    );
+}

@@ -140,10 +140,10 @@ impl Connection {
         loop {
             let mut line = String::new();
             self.0.read_line(&mut line).unwrap();
-            let Some((name, value)) = line.trim_end().split_once(": ") else {
+            let Some((name, value)) = line.trim_end().split_once(':') else {
                 break;
             };
-            headers.push((name.to_ascii_lowercase(), value.to_owned()));
+            headers.push((name.to_ascii_lowercase(), value.trim().to_owned()));
         }
         let mut answer = Answer {
             status,

@@ -51,8 +51,11 @@ impl Notifier {
     /// Says again and again that the server is alive, if systemd waits for that. To be run where requests are
     /// answered: if none of them gets a turn, neither does this.
     pub(super) async fn watchdog(&self) {
-        let Some(time) = self.watchdog else { return };
-        let mut turns = tokio::time::interval(time / 3);
+        let often = self.watchdog.and_then(|time| time.checked_div(3));
+        let Some(often) = often.filter(|often| !often.is_zero()) else {
+            return;
+        };
+        let mut turns = tokio::time::interval(often);
         loop {
             turns.tick().await;
             self.send("WATCHDOG=1");

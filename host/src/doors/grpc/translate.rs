@@ -13,7 +13,7 @@ use envoy_types::pb::envoy::service::auth::v3::{
 };
 use envoy_types::pb::envoy::r#type::v3::HttpStatus;
 use envoy_types::pb::google::rpc;
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, header};
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use tonic::Code;
 
 use crate::gate::{Admission, Denial};
@@ -109,45 +109,27 @@ pub(super) fn allowed(admission: &Admission) -> CheckResponse {
         headers_to_remove: remove.map(|name| name.as_str().to_owned()).collect(),
         ..OkHttpResponse::default()
     };
-    answer(Code::Ok, HttpResponse::OkResponse(response))
+    answer(Code::Ok.into(), HttpResponse::OkResponse(response))
 }
 
 /// No. Also where there is no verdict: an *error* response would be let in by a filter with `failure_mode_allow`.
 pub(super) fn denied(denial: &Denial) -> CheckResponse {
-    let mut headers = vec![
-        set(
-            &header::CONTENT_TYPE,
-            &HeaderValue::from_static("application/json"),
-        ),
-        set(&header::CACHE_CONTROL, &HeaderValue::from_static("no-store")),
-    ];
-    if let Some(challenge) = &denial.challenge {
-        headers.push(set(&header::WWW_AUTHENTICATE, challenge));
-    }
-    if let Some(seconds) = denial.retry_after {
-        headers.push(set(&header::RETRY_AFTER, &seconds.into()));
-    }
-    let code = match denial.status {
-        StatusCode::BAD_REQUEST => Code::InvalidArgument,
-        StatusCode::UNAUTHORIZED => Code::Unauthenticated,
-        StatusCode::TOO_MANY_REQUESTS => Code::ResourceExhausted,
-        StatusCode::SERVICE_UNAVAILABLE => Code::Unavailable,
-        _ => Code::PermissionDenied,
-    };
-    let response = DeniedHttpResponse {
+    let response = denial.to_response();
+    let headers = response.headers().iter().map(|(name, value)| set(name, value));
+    let denied = DeniedHttpResponse {
         status: Some(HttpStatus {
             code: denial.status.as_u16().into(),
         }),
-        headers,
-        body: denial.json(),
+        headers: headers.collect(),
+        body: response.into_body(),
     };
-    answer(code, HttpResponse::DeniedResponse(response))
+    answer(denial.grpc_status().into(), HttpResponse::DeniedResponse(denied))
 }
 
-fn answer(code: Code, response: HttpResponse) -> CheckResponse {
+fn answer(code: i32, response: HttpResponse) -> CheckResponse {
     CheckResponse {
         status: Some(rpc::Status {
-            code: code.into(),
+            code,
             ..rpc::Status::default()
         }),
         http_response: Some(response),
