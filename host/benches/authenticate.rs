@@ -4,7 +4,8 @@
 //! * `warm`, `per-call`: the same engine as the component, in an instance that is used again, or a fresh one;
 //! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
 //!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time;
-//! * at the end, `/check/nginx` and `/check/forward` over HTTP against the same listener answering 204 at once, one worker thread each.
+//! * at the end, `/check/nginx`, `/check/forward` and `/check/envoy` over HTTP against the same listener answering 204 at
+//!   once, one worker thread each.
 //!
 //! `cargo bench -p patrol --bench authenticate`
 #![allow(
@@ -227,6 +228,7 @@ fn over_http() {
         "/check/forward",
         "X-Forwarded-Uri: /\r\nX-Forwarded-Method: GET\r\nX-Forwarded-For: 127.0.0.1\r\n",
     );
+    let envoy = question("/check/envoy/", "X-Real-IP: 127.0.0.1\r\n");
     let nothing =
         Server::start(Router::new().route("/check/nginx", get(|| async { StatusCode::NO_CONTENT })));
     let [warm, per_call] = [IsolationName::Warm, IsolationName::PerCall].map(|isolation| {
@@ -239,6 +241,7 @@ fn over_http() {
         ("/check/nginx, warm", &warm, &nginx, "HTTP/1.1 200"),
         ("/check/nginx, per-call", &per_call, &nginx, "HTTP/1.1 200"),
         ("/check/forward, per-call", &per_call, &forward, "HTTP/1.1 200"),
+        ("/check/envoy, per-call", &per_call, &envoy, "HTTP/1.1 200"),
     ];
     // Interleaved, and the median of several rounds each, since machines are noisy.
     const ROUNDS: usize = 7;

@@ -22,7 +22,9 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use patrol_tests::gateway::apache_oauth2::ApacheOauth2;
 use patrol_tests::gateway::caddy::{CurrentCaddy, DebianCaddy};
+use patrol_tests::gateway::envoy::{EnvoyGrpc, EnvoyHttp};
 use patrol_tests::gateway::have;
 use patrol_tests::gateway::nginx::Nginx;
 use patrol_tests::gateway::patrol::Patrol;
@@ -44,6 +46,9 @@ fn main() {
     measure::<DebianCaddy>();
     measure::<CurrentCaddy>();
     measure::<Traefik>();
+    measure::<EnvoyGrpc>();
+    measure::<EnvoyHttp>();
+    measure::<ApacheOauth2>();
 }
 
 /// Prints a line of the table, where the gateway is there and was asked for.

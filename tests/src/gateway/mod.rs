@@ -31,8 +31,8 @@ pub mod upstream;
 /// For anything that is over in well under a second on an idle machine.
 const PATIENCE: Duration = Duration::from_secs(60);
 
-/// A program: on the path, where Debian keeps those that are not for everyone's path, or in the Python environment that
-/// `tests/run` makes. An absolute path is that one or none.
+/// A program: on the path, where Debian keeps those that are not for everyone's path, or where `tests/run` puts what comes
+/// from PyPI and npm. An absolute path is that one or none.
 pub fn find(name: &str) -> Option<PathBuf> {
     found(name).next()
 }
@@ -44,6 +44,7 @@ pub fn found(name: &str) -> impl Iterator<Item = PathBuf> {
         "/usr/sbin",
         "/usr/lib/git-core",
         concat!(env!("CARGO_MANIFEST_DIR"), "/../target/venv/bin"),
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../target/npm/node_modules/.bin"),
     ];
     let directories: Vec<_> = std::env::split_paths(&path)
         .chain(elsewhere.map(PathBuf::from))
