@@ -8,7 +8,7 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use patrol_policy::types::{DAY, Duration, Timestamp};
 
-use super::{audit, client, doctor, policy, serve, tenant, token, user, verify};
+use super::{audit, client, config, doctor, identity, policy, route, serve, tenant, token, user, verify};
 use crate::time::{ParseError, parse_duration, parse_expiration, parse_instant};
 
 const EXIT_CODES: &str = "\
@@ -25,7 +25,7 @@ Durations are written 90d, 4h, 30m or \"1h 30m\"; a day has 24 hours.
 Exit codes:
     0  done
     1  an unexpected failure
-    2  a mistake in the command line or the configuration
+    2  a mistake in the command line or the configuration; also `config check`
     3  refused by the policy; also `verify`, for a token that is refused
     4  no such thing
     5  it exists already
@@ -109,6 +109,15 @@ pub(super) enum Command {
     /// Read and verify the audit trail
     #[command(subcommand)]
     Audit(audit::AuditCommand),
+    /// Check the configuration file
+    #[command(subcommand)]
+    Config(config::ConfigCommand),
+    /// Say which rules apply to which requests
+    #[command(subcommand)]
+    Route(route::RouteCommand),
+    /// Show and replace the key that signs who calls, for services that verify it
+    #[command(subcommand)]
+    Identity(identity::IdentityCommand),
     /// Show the policy in force
     #[command(subcommand)]
     Policy(policy::PolicyCommand),

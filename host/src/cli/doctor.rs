@@ -225,7 +225,7 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
             ),
         );
     }
-    for name in ["patrol.db", "patrol.db-wal", "patrol.db-shm"] {
+    for name in ["patrol.db", "patrol.db-wal", "patrol.db-shm", "identity.key"] {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
             continue;

@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::print::{OutputError, plain};
 use crate::config::ConfigError;
+use crate::gate::KeyError;
 use crate::policy::LoadError;
 use crate::service::{Error, OpenError};
 use crate::store::sqlite::OpenError as StoreOpenError;
@@ -102,6 +103,8 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
         of_opening(error)
     } else if error.is::<ConfigError>() {
         Exit::Usage
+    } else if error.is::<KeyError>() {
+        Exit::DataDirectory
     } else {
         Exit::Unexpected
     };

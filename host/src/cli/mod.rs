@@ -7,13 +7,16 @@
 mod args;
 mod audit;
 mod client;
+mod config;
 mod doctor;
 mod failure;
+mod identity;
 mod input;
 mod method;
 mod policy;
 mod print;
 mod records;
+mod route;
 mod serve;
 mod tenant;
 mod token;
@@ -23,7 +26,7 @@ mod verify;
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;
 use std::os::unix::fs::MetadataExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::Context as _;
@@ -112,6 +115,9 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::run(&mut session, &args),
         Command::Sweep => sweep(&mut session),
         Command::Audit(command) => audit::run(&mut session, command),
+        Command::Config(command) => config::run(&mut session, command),
+        Command::Route(command) => route::run(&mut session, command),
+        Command::Identity(command) => identity::run(&mut session, command),
         Command::Policy(command) => policy::run(&mut session, command),
         Command::Doctor(args) => doctor::run(&mut session, &args),
         Command::Completions { shell } => {
@@ -133,14 +139,18 @@ struct Session {
 }
 
 impl Session {
+    /// The configuration file, if there is one.
+    fn config_file(&self) -> Option<PathBuf> {
+        let default = || self.global.data.join("patrol.toml");
+        self.global
+            .config
+            .clone()
+            .or_else(|| Some(default()).filter(|path| path.exists()))
+    }
+
     /// The configuration.
     fn config(&self) -> anyhow::Result<Config> {
-        let default = self.global.data.join("patrol.toml");
-        let path = match &self.global.config {
-            Some(path) => Some(path.as_path()),
-            None => default.exists().then_some(default.as_path()),
-        };
-        Ok(Config::load(path)?)
+        Ok(Config::load(self.config_file().as_deref())?)
     }
 
     /// Opens the data directory, which must be there.

@@ -51,20 +51,11 @@ pub(super) struct ServeArgs {
 
 /// Each step can fail for one reason of its own, which is then told: configuration, data, another server, address.
 pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exit> {
-    let started = session.config()?;
+    let mut started = session.config()?;
+    started.server.listen = args.listen.unwrap_or(started.server.listen);
+    started.server.allow_non_loopback |= args.allow_non_loopback;
     let config = &started.server;
-    let anywhere = args.allow_non_loopback || config.allow_non_loopback;
-    let http = args.listen.unwrap_or(config.listen);
-    let more = [config.grpc, config.spop, config.fastcgi, config.metrics];
-    for address in [Some(http)].into_iter().chain(more).flatten() {
-        if !address.ip().is_loopback() && !anywhere {
-            return Err(Failure::Usage(format!(
-                "{address} can be reached from other machines, and patrol speaks no TLS: listen on 127.0.0.1 behind a \
-                 gateway, or allow it with --allow-non-loopback"
-            ))
-            .into());
-        }
-    }
+    config.check()?;
     let patrol = Arc::new(session.open_with(true, true)?);
     // Counting costs little, but nothing is less, where nobody asks.
     let meters = match config.metrics {
@@ -73,7 +64,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     };
     let gate = Arc::new(Gate::new(Arc::clone(&patrol), meters)?);
     let lock = ServeLock::take(patrol.data())?;
-    let doors = Doors::bind(http, config)?;
+    let doors = Doors::bind(config.listen, config)?;
     let listening = doors.listening();
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;
     let bookkeeping = config.metrics.map(|_| http::Bookkeeping::start(&gate));

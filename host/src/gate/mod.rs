@@ -10,9 +10,11 @@
 
 mod answer;
 mod credential;
+mod explain;
 mod identity;
 mod limit;
 mod meters;
+mod path;
 mod request_id;
 mod routes;
 
@@ -27,16 +29,18 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use patrol_policy::token::{PAT_PREFIX, SESSION_PREFIX};
 use patrol_policy::types::Id;
 
-use crate::config::{Config, ConfigError};
-use crate::service::{Error, Identity, Origin, Patrol};
+use crate::config::{Config, ConfigError, IdentityConfig};
+use crate::service::{Error, Identity, Origin, Patrol, normalize};
 use credential::{Credential, NoCredential};
+use identity::{NoKey, Purpose, Signer};
 use limit::Limits;
 pub use meters::{Connected, Kind, Listener, Meters, NEAR_EXPIRY};
 use routes::{Route, Rules};
 
 pub(crate) use answer::is_grpc;
 pub use credential::SESSION_HEADER;
-pub use identity::IDENTITY_HEADERS;
+pub use explain::{Applies, Explanation, PassedOver, explain, routes as explain_routes};
+pub use identity::{IDENTITY_HEADERS, Jwk, KeyError, Keys, Previous};
 pub use request_id::{REQUEST_ID, TRACEPARENT, request_id};
 
 /// Who asks: a label of the metrics and the log.
@@ -188,6 +192,16 @@ impl Denial {
         Self::new(StatusCode::FORBIDDEN, "E_403_FORBIDDEN", "this is not allowed")
     }
 
+    /// There are routes, and none is for this (default deny), whoever asks.
+    #[must_use]
+    pub const fn no_route() -> Self {
+        Self::new(
+            StatusCode::FORBIDDEN,
+            "E_403_NO_ROUTE",
+            "no route is open for this path and method",
+        )
+    }
+
     /// Too many failures: later.
     #[must_use]
     pub fn too_many(wait: Duration) -> Self {
@@ -216,6 +230,7 @@ pub struct Gate {
     patrol: Arc<Patrol>,
     rules: ArcSwap<Rules>,
     limits: ArcSwap<Limits>,
+    signer: Signer,
     meters: Meters,
     draining: AtomicBool,
 }
@@ -230,6 +245,7 @@ impl Gate {
         Ok(Self {
             rules: ArcSwap::from_pointee(Rules::new(&config)?),
             limits: ArcSwap::from_pointee(Limits::new(&config.limits)),
+            signer: Signer::new(patrol.data().to_owned()),
             patrol,
             meters,
             draining: AtomicBool::new(false),
@@ -244,7 +260,8 @@ impl Gate {
     pub fn reconfigure(&self, config: Config) -> Result<(), ConfigError> {
         let rules = Rules::new(&config)?;
         self.rules.store(Arc::new(rules));
-        self.limits.store(Arc::new(Limits::new(&config.limits)));
+        self.limits
+            .store(Arc::new(self.limits.load().changed(&config.limits)));
         self.patrol.reconfigure(config);
         Ok(())
     }
@@ -308,7 +325,7 @@ impl Gate {
         let credential = match route.forms.read(request.headers) {
             Ok(credential) => credential,
             Err(NoCredential::Missing) if route.anonymous => {
-                return Ok(rules.admit(route, None, self.patrol.now()));
+                return Ok(admit(&rules, None, None));
             }
             Err(NoCredential::Missing) => return Err(route.missing()),
             Err(NoCredential::Ambiguous) => {
@@ -316,11 +333,48 @@ impl Gate {
                 return Err(Denial::bad_request("E_400_CREDENTIALS", message));
             }
         };
-        let identity = self.verify(&credential, route, &origin(request))?;
+        let origin = origin(request);
+        let identity = self.verify(&credential, route, &origin)?;
         if !route.permits(identity.roles()) {
+            self.patrol
+                .note_forbidden(&identity, request.method, &route.required_roles(), &origin);
             return Err(Denial::forbidden());
         }
-        Ok(rules.admit(route, Some(identity), self.patrol.now()))
+        // Never an unsigned yes: who asked for signatures takes a header without one for nobody's.
+        let signed = match &rules.identity {
+            config if config.signed => Some(self.sign(config, route, &identity, request)?),
+            _ => None,
+        };
+        Ok(admit(&rules, Some(identity), signed))
+    }
+
+    fn sign(
+        &self,
+        config: &IdentityConfig,
+        route: &Route,
+        identity: &Identity,
+        request: &Request<'_>,
+    ) -> Result<HeaderValue, Denial> {
+        let purpose = Purpose {
+            audience: &route.audience,
+            method: request.method,
+            uri: request.uri,
+            now: self.patrol.now(),
+        };
+        self.signer
+            .sign(config, identity, &purpose)
+            .map_err(|NoKey| Denial::undecided())
+    }
+
+    /// The public keys by which signed identities are verified: a JWK set (RFC 7517), as JSON.
+    ///
+    /// # Errors
+    /// [`Denial`] with 503 where the key cannot be read; the log says why.
+    pub fn identity_keys(&self) -> Result<String, Denial> {
+        let signed = self.rules.load().identity.signed;
+        self.signer
+            .key_set(signed, self.patrol.now())
+            .map_err(|NoKey| Denial::undecided())
     }
 
     fn verify(&self, credential: &Credential, route: &Route, origin: &Origin) -> Result<Identity, Denial> {
@@ -343,10 +397,11 @@ impl Gate {
         self.meters.verdict(door, kind, took);
     }
 
-    /// The identity headers of somebody whom a door let in without [`Gate::check`].
+    /// The identity headers of somebody whom a door let in without [`Gate::check`]. Not signed: there is no request
+    /// to bind a signature to.
     #[must_use]
     pub fn identity_headers(&self, identity: &Identity) -> HeaderMap {
-        identity::headers(Some(identity))
+        identity::headers(Some(identity), None)
     }
 
     /// Counts a failed attempt; how long to wait, where there were too many. What is no refusal is not the client's
@@ -359,6 +414,23 @@ impl Gate {
             _ => return None,
         };
         self.limits.load().failed(address, token)
+    }
+
+    /// Counts an attempt to sign in with a password, good or bad, and says how long to wait where there were too many.
+    /// To be asked before the password is looked at, because that is slow on purpose. It counts by address and name
+    /// together, so that nobody can keep another out from somewhere else; all ways to write a name are one (R13).
+    pub fn password_attempt(&self, address: Option<IpAddr>, tenant: &str, user: &str) -> Option<Duration> {
+        self.limits
+            .load()
+            .password(address, &normalize(tenant), &normalize(user))
+    }
+}
+
+fn admit(rules: &Rules, identity: Option<Identity>, signed: Option<HeaderValue>) -> Admission {
+    Admission {
+        headers: identity::headers(identity.as_ref(), signed),
+        identity,
+        credential_headers: Arc::clone(rules.credential_headers()),
     }
 }
 

@@ -8,6 +8,7 @@
 mod answer;
 mod api;
 mod check;
+mod keys;
 mod metrics;
 mod oauth;
 mod trace;
@@ -88,6 +89,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         .route("/api/v2/sessions", delete(api::logout))
         .route("/api/{*call}", any(api::unknown_call))
         .merge(oauth::routes())
+        .route("/.well-known/jwks.json", get(keys::jwks))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app)

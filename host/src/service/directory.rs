@@ -56,7 +56,7 @@ impl std::str::FromStr for UserRef {
 }
 
 /// A text in the form in which names are compared: Unicode NFC, surrounding space trimmed (R13).
-pub(super) fn normalize(text: &str) -> String {
+pub(crate) fn normalize(text: &str) -> String {
     text.trim().nfc().collect()
 }
 

@@ -20,6 +20,7 @@ mod directory;
 mod error;
 mod events;
 mod floor;
+mod gateway;
 mod housekeeping;
 mod request_id;
 mod review;
@@ -44,6 +45,7 @@ use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
 pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
+pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};

@@ -24,7 +24,7 @@ pub use trouble::*;
 pub const KEY_HEADER: &str = "X-Api-Key";
 
 /// The headers by which the service learns who calls.
-pub const IDENTITY: [&str; 8] = [
+pub const IDENTITY: [&str; 9] = [
     "X-Patrol-User",
     "X-Patrol-User-Name",
     "X-Patrol-Tenant",
@@ -33,6 +33,7 @@ pub const IDENTITY: [&str; 8] = [
     "X-Patrol-Token-Name",
     "X-Patrol-Session",
     "X-Patrol-Expires",
+    "X-Patrol-Identity",
 ];
 
 /// The probe's `patrol.toml`, to which [`Gateway::CONFIGURATION`] is added. Failures are not limited, since the probe

@@ -11,7 +11,10 @@
 
 mod envoy;
 mod gateways;
+mod identity;
+mod limits;
 mod oauth;
+mod routes;
 mod scripts;
 mod trouble;
 
@@ -28,6 +31,7 @@ use tokio::sync::oneshot;
 /// A listener in this process; shut down in order when dropped.
 struct Listener {
     address: SocketAddr,
+    gate: Arc<Gate>,
     shutdown: Option<oneshot::Sender<()>>,
     thread: Option<JoinHandle<()>>,
 }
@@ -37,8 +41,8 @@ impl Listener {
         let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
         let address = listener.local_addr().unwrap();
         let (shutdown, told) = oneshot::channel();
-        let gate = Gate::new(Arc::clone(patrol), Meters::default()).unwrap();
-        let router = router(Arc::new(gate));
+        let gate = Arc::new(Gate::new(Arc::clone(patrol), Meters::default()).unwrap());
+        let router = router(Arc::clone(&gate));
         let thread = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_multi_thread()
                 .worker_threads(2)
@@ -53,6 +57,7 @@ impl Listener {
         });
         Self {
             address,
+            gate,
             shutdown: Some(shutdown),
             thread: Some(thread),
         }
@@ -80,6 +85,16 @@ fn text(token: &NewToken) -> String {
 
 fn bearer(server: SocketAddr, token: &str) -> Answer {
     check(server, &[("Authorization", &format!("Bearer {token}"))])
+}
+
+/// Asks as nginx does on behalf of a request by this client.
+fn ask(server: SocketAddr, method: &str, uri: &str, from: &str, credential: &[(&str, &str)]) -> Answer {
+    let gateway = [
+        ("X-Original-URI", uri),
+        ("X-Original-Method", method),
+        ("X-Real-IP", from),
+    ];
+    send(server, "GET /check/nginx", &[&gateway, credential].concat(), b"").unwrap()
 }
 
 fn api(server: SocketAddr, request: &str, session: &str) -> Answer {

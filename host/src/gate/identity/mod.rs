@@ -1,10 +1,15 @@
 //! What the protected service is told of who calls.
 
+mod keys;
+mod signer;
+
 use http::{HeaderMap, HeaderName, HeaderValue};
 use percent_encoding::{AsciiSet, CONTROLS, utf8_percent_encode};
 
 use crate::service::Identity;
 use crate::time::rfc3339;
+pub use keys::{Jwk, KeyError, Keys, Previous};
+pub(super) use signer::{NoKey, Purpose, Signer};
 
 const USER: HeaderName = HeaderName::from_static("x-patrol-user");
 const USER_NAME: HeaderName = HeaderName::from_static("x-patrol-user-name");
@@ -15,16 +20,20 @@ const TOKEN_NAME: HeaderName = HeaderName::from_static("x-patrol-token-name");
 const SESSION: HeaderName = HeaderName::from_static("x-patrol-session");
 const EXPIRES: HeaderName = HeaderName::from_static("x-patrol-expires");
 
+/// All of the above in one, signed, where `[identity] signed = true`; empty elsewhere, so that no copy that a client
+/// sends is ever taken for one.
+const SIGNED: HeaderName = HeaderName::from_static("x-patrol-identity");
+
 /// The headers by which the service learns who calls.
-pub static IDENTITY_HEADERS: [HeaderName; 8] = [
-    USER, USER_NAME, TENANT, ROLES, TOKEN_ID, TOKEN_NAME, SESSION, EXPIRES,
+pub static IDENTITY_HEADERS: [HeaderName; 9] = [
+    USER, USER_NAME, TENANT, ROLES, TOKEN_ID, TOKEN_NAME, SESSION, EXPIRES, SIGNED,
 ];
 
 /// Names may hold any character; in a header, what is not printable ASCII is percent-encoded UTF-8, and so is `%`.
 const ENCODED: &AsciiSet = &CONTROLS.add(b'%');
 
 /// All identity headers, whoever it is.
-pub(super) fn headers(identity: Option<&Identity>) -> HeaderMap {
+pub(super) fn headers(identity: Option<&Identity>, signed: Option<HeaderValue>) -> HeaderMap {
     let mut headers = HeaderMap::with_capacity(12);
     let Some(identity) = identity else {
         for name in &IDENTITY_HEADERS {
@@ -43,6 +52,7 @@ pub(super) fn headers(identity: Option<&Identity>) -> HeaderMap {
     headers.insert(TOKEN_NAME, text(token.map_or("", |row| &row.name)));
     headers.insert(SESSION, ascii(session.unwrap_or_default()));
     headers.insert(EXPIRES, ascii(rfc3339(identity.ends.at)));
+    headers.insert(SIGNED, signed.unwrap_or(HeaderValue::from_static("")));
     headers
 }
 

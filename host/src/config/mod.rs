@@ -1,5 +1,11 @@
 //! The configuration: a TOML file, with a default for everything.
 
+mod examine;
+mod pattern;
+mod rules;
+mod schema;
+
+use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
@@ -8,6 +14,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::policy::Isolation;
 use crate::time::Millis;
+pub use examine::{Examined, Mistake, examine};
+pub(crate) use pattern::Pattern;
+pub(crate) use rules::FORMS;
 
 /// Everything that an operator can set. Unknown keys are refused, so that a misspelt limit is not a default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -244,6 +253,11 @@ pub struct LimitConfig {
     pub failures_per_address: u32,
     /// The same with one token id. Default 60.
     pub failures_per_token: u32,
+    /// Sign-ins with a password, good or bad, that one address may try a minute in one user's name; further ones are
+    /// answered 429 before the password is looked at. 0: any number. Default 10.
+    pub passwords_per_user: u32,
+    /// The same from one address, whoever's name is tried. Default 60.
+    pub passwords_per_address: u32,
 }
 
 impl Default for LimitConfig {
@@ -251,6 +265,8 @@ impl Default for LimitConfig {
         Self {
             failures_per_address: 60,
             failures_per_token: 60,
+            passwords_per_user: 10,
+            passwords_per_address: 60,
         }
     }
 }
@@ -320,28 +336,43 @@ pub enum ConfigError {
         /// Why.
         error: std::io::Error,
     },
-    /// The file is not a configuration; the message names line and column.
-    #[error("the configuration {path} has a mistake: {message}", path = .path.display())]
-    Parse {
-        /// The file.
-        path: PathBuf,
-        /// What is wrong, and where.
-        message: String,
-    },
-    /// A value is out of range.
-    #[error("the configuration sets {key} to {value}: {why}")]
-    Value {
-        /// Section and key.
-        key: &'static str,
-        /// The value.
-        value: String,
-        /// What it must be.
-        why: &'static str,
+    /// The configuration has mistakes.
+    #[error("{}", told(.path.as_deref(), .mistakes))]
+    Mistakes {
+        /// The file, where it was read from one.
+        path: Option<PathBuf>,
+        /// All of them; at least one.
+        mistakes: Vec<Mistake>,
     },
 }
 
+/// The first mistake, and how many more there are.
+fn told(path: Option<&Path>, mistakes: &[Mistake]) -> String {
+    let path = path
+        .map(|path| format!(" {}", path.display()))
+        .unwrap_or_default();
+    let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
+    let more = match mistakes.len() {
+        0 | 1 => String::new(),
+        number => format!(
+            " (and {} more: see `patrol config check`)",
+            number.saturating_sub(1)
+        ),
+    };
+    format!("the configuration{path} has a mistake: {first}{more}")
+}
+
+/// A step on the way to a value.
+#[derive(Clone, Debug, PartialEq, Eq)]
+enum Step {
+    Key(Cow<'static, str>),
+    /// From 0; people are told it from 1.
+    Index(usize),
+}
+
 impl Config {
-    /// Reads a configuration file; without one, everything is at its default.
+    /// Reads a configuration file; without one, everything is at its default. Where it listens is not judged: the
+    /// command line may say otherwise ([`Server::check`]).
     ///
     /// # Errors
     /// Where the file cannot be read, has unknown keys or values of the wrong kind, or values out of range.
@@ -349,104 +380,61 @@ impl Config {
         let Some(path) = path else {
             return Ok(Self::default());
         };
-        let text = std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
-            path: path.to_owned(),
-            error,
-        })?;
-        let config: Self = toml::from_str(&text).map_err(|error| ConfigError::Parse {
-            path: path.to_owned(),
-            message: error.to_string(),
-        })?;
-        config.check()?;
-        Ok(config)
+        Self::load_examined(path).map(|examined| examined.config)
     }
 
-    fn check(&self) -> Result<(), ConfigError> {
-        let policy = &self.policy;
-        let durations = [
-            ("policy.idle_after", policy.idle_after),
-            ("policy.max_lifetime", policy.max_lifetime),
-            ("policy.session_lifetime", policy.session_lifetime),
-            ("policy.session_idle", policy.session_idle),
-            ("policy.deadline", policy.deadline),
-        ];
-        for (key, value) in durations {
-            if value.0 == 0 {
-                let why = "it must be longer than nothing";
-                return Err(ConfigError::Value {
-                    key,
-                    value: crate::time::print_duration(value.0),
-                    why,
-                });
-            }
+    /// As [`Config::load`], with what else is known of the file.
+    ///
+    /// # Errors
+    /// As [`Config::load`].
+    pub fn load_examined(path: &Path) -> Result<Examined, ConfigError> {
+        let mut examined = examine(&Self::read(path)?);
+        examined.mistakes.retain(|mistake| !mistake.about_listeners);
+        if examined.mistakes.is_empty() {
+            return Ok(examined);
         }
-        let counts = [
-            (
-                "policy.tokens_per_owner",
-                policy.tokens_per_owner,
-                1,
-                10_000,
-                "it must be from 1 to 10000",
-            ),
-            (
-                "policy.name_max_length",
-                policy.name_max_length,
-                1,
-                255,
-                "it must be from 1 to 255 (R13)",
-            ),
-            (
-                "policy.warm_max_calls",
-                policy.warm_max_calls,
-                1,
-                u32::MAX,
-                "it must be at least 1",
-            ),
-        ];
-        for (key, value, low, high, why) in counts {
-            if value < low || value > high {
-                return Err(ConfigError::Value {
-                    key,
-                    value: value.to_string(),
-                    why,
-                });
-            }
-        }
-        if let Err(why) = check_audience(&self.http.audience) {
-            return Err(ConfigError::Value {
-                key: "http.audience",
-                value: self.http.audience.clone(),
-                why,
-            });
-        }
-        if !self
-            .http
-            .realm
-            .chars()
-            .all(|c| matches!(c, ' '..='~') && c != '"' && c != '\\')
-        {
-            let why = "it must be printable ASCII without quotes or backslashes";
-            return Err(ConfigError::Value {
-                key: "http.realm",
-                value: self.http.realm.clone(),
-                why,
-            });
-        }
-        for header in &self.http.credential_headers {
-            let name = http::HeaderName::from_bytes(header.as_bytes());
-            if name.is_err()
-                || name.is_ok_and(|n| n == http::header::AUTHORIZATION || n == http::header::COOKIE)
-            {
-                let why = "it must be the name of a request header other than Authorization and Cookie";
-                return Err(ConfigError::Value {
-                    key: "http.credential_headers",
-                    value: header.clone(),
-                    why,
-                });
-            }
-        }
-        Ok(())
+        Err(ConfigError::Mistakes {
+            path: Some(path.to_owned()),
+            mistakes: examined.mistakes,
+        })
     }
+
+    /// Reads a configuration file as text.
+    ///
+    /// # Errors
+    /// Where it cannot be read.
+    pub fn read(path: &Path) -> Result<String, ConfigError> {
+        std::fs::read_to_string(path).map_err(|error| ConfigError::Read {
+            path: path.to_owned(),
+            error,
+        })
+    }
+
+    /// Whether the values make sense, however they came here; as for [`Config::load`], except where it listens.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`], all of them.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        mistakes(self.findings())
+    }
+}
+
+impl Server {
+    /// Whether it can listen there: on this machine only, unless `allow_non_loopback`, and on each address once.
+    ///
+    /// # Errors
+    /// [`ConfigError::Mistakes`], all of them.
+    pub fn check(&self) -> Result<(), ConfigError> {
+        mistakes(self.findings())
+    }
+}
+
+fn mistakes(findings: Vec<rules::Finding>) -> Result<(), ConfigError> {
+    if findings.is_empty() {
+        return Ok(());
+    }
+    let mistakes = findings.into_iter().map(Mistake::from).collect();
+    Err(ConfigError::Mistakes { path: None, mistakes })
 }
 
 /// Whether a text can be the name of an audience (R12).
@@ -506,17 +494,24 @@ mod tests {
     }
 
     #[test]
-    fn values_out_of_range_are_refused() {
-        for text in [
-            "[policy]\nidle_after = \"0s\"",
-            "[policy]\ntokens_per_owner = 0",
-            "[policy]\nname_max_length = 256",
-            "[http]\naudience = \"a b\"",
-            "[http]\nrealm = '\"'",
-            "[http]\ncredential_headers = [\"Authorization\"]",
-        ] {
-            let error = load(text).unwrap_err();
-            assert!(matches!(error, ConfigError::Value { .. }), "{text}: {error}");
-        }
+    fn a_configuration_that_was_never_in_a_file_is_checked_as_well() {
+        let mut config = Config::default();
+        assert!(config.check().is_ok() && config.server.check().is_ok());
+        config.routes = vec![RouteConfig::default()];
+        config.http.audience = String::new();
+        let error = config.check().unwrap_err().to_string();
+        assert!(
+            error.contains("http.audience") && error.contains("1 more"),
+            "{error}"
+        );
+        config.server.listen.set_ip([0, 0, 0, 0].into());
+        assert!(config.server.check().is_err());
+    }
+
+    #[test]
+    fn where_it_listens_is_judged_by_who_listens() {
+        let text = "[server]\nlisten = \"0.0.0.0:80\"\n";
+        assert!(load(text).unwrap().server.check().is_err());
+        assert_eq!(examine(text).mistakes.len(), 1);
     }
 }
