@@ -30,8 +30,7 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// Where the listener cannot be used at all.
 pub(super) async fn accept<F, S>(
     gate: &Gate,
-    kind: Listener,
-    listener: TcpListener,
+    (which, listener): (Listener, TcpListener),
     shutdown: &CancellationToken,
     serve: F,
 ) -> io::Result<()>
@@ -62,7 +61,8 @@ where
         };
         // Answers are small; without this they would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
-        let (connection, counted) = (serve(stream), gate.meters().connected(kind));
+        let connection = serve(stream);
+        let counted = gate.meters().connected(which);
         tokio::spawn(async move {
             connection.await;
             drop((permit, counted));

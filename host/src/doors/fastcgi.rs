@@ -39,7 +39,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let connection = |stream| connect(Arc::clone(&gate), stream, shutdown.clone());
-    accept(&gate, Listener::FastCgi, listener, &shutdown, connection).await
+    accept(&gate, (Listener::FastCgi, listener), &shutdown, connection).await
 }
 
 async fn connect(gate: Arc<Gate>, mut stream: TcpStream, shutdown: CancellationToken) {
