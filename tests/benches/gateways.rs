@@ -22,9 +22,11 @@ use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
 use std::time::{Duration, Instant};
 
+use patrol_tests::gateway::apache::Apache;
 use patrol_tests::gateway::apache_oauth2::ApacheOauth2;
 use patrol_tests::gateway::caddy::{CurrentCaddy, DebianCaddy};
 use patrol_tests::gateway::envoy::{EnvoyGrpc, EnvoyHttp};
+use patrol_tests::gateway::haproxy::HaProxy;
 use patrol_tests::gateway::have;
 use patrol_tests::gateway::nginx::Nginx;
 use patrol_tests::gateway::patrol::Patrol;
@@ -48,6 +50,8 @@ fn main() {
     measure::<Traefik>();
     measure::<EnvoyGrpc>();
     measure::<EnvoyHttp>();
+    measure::<HaProxy>();
+    measure::<Apache>();
     measure::<ApacheOauth2>();
 }
 

@@ -14,10 +14,10 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize as _;
 
+use crate::gate::{Gate, Listener};
+
 /// Connections of one door at the same time; more wait to be accepted.
 const CONNECTIONS: u32 = 1_024;
-/// How long a shutdown waits for connections to end.
-const DRAIN_TIME: Duration = Duration::from_secs(10);
 /// How long an answer may take to be taken by the other side.
 const WRITE_TIME: Duration = Duration::from_secs(5);
 /// How long the other side may take to close a connection that is over.
@@ -29,7 +29,8 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 /// # Errors
 /// Where the listener cannot be used at all.
 pub(super) async fn accept<F, S>(
-    listener: TcpListener,
+    gate: &Gate,
+    (which, listener): (Listener, TcpListener),
     shutdown: &CancellationToken,
     serve: F,
 ) -> io::Result<()>
@@ -61,14 +62,16 @@ where
         // Answers are small; without this they would wait for the acknowledgement of the one before.
         let _ = stream.set_nodelay(true);
         let connection = serve(stream);
+        let counted = gate.meters().connected(which);
         tokio::spawn(async move {
             connection.await;
-            drop(permit);
+            drop((permit, counted));
         });
     }
     drop(listener);
     // Whoever holds all permits knows that nobody else holds any.
-    if timeout(DRAIN_TIME, connections.acquire_many(CONNECTIONS))
+    let drain = gate.patrol().config().server.drain();
+    if timeout(drain, connections.acquire_many(CONNECTIONS))
         .await
         .is_err()
     {

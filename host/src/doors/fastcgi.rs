@@ -19,7 +19,7 @@ use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
 use super::connection::{Buffer, accept, after, end, send};
-use crate::gate::Gate;
+use crate::gate::{Gate, Listener};
 use record::{AUTHORIZER, MAX_RECORD_BYTES, Malformed, Record, ended, kind};
 
 /// Parameters larger than this are answered 400. The headers among them are bounded by the server, at 8 KiB a line.
@@ -39,7 +39,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let connection = |stream| connect(Arc::clone(&gate), stream, shutdown.clone());
-    accept(listener, &shutdown, connection).await
+    accept(&gate, (Listener::FastCgi, listener), &shutdown, connection).await
 }
 
 async fn connect(gate: Arc<Gate>, mut stream: TcpStream, shutdown: CancellationToken) {

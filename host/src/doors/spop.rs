@@ -23,7 +23,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
 use super::connection::{Buffer, accept, after, end, send};
-use crate::gate::Gate;
+use crate::gate::{Gate, Listener};
 use frame::{Frame, PREFIX_BYTES, Value};
 
 /// The largest frame that is taken; HAProxy's own limit is its `tune.bufsize`, 16 KiB unless set otherwise.
@@ -51,7 +51,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let connection = |stream| connect(Arc::clone(&gate), stream, shutdown.clone());
-    accept(listener, &shutdown, connection).await
+    accept(&gate, (Listener::Spop, listener), &shutdown, connection).await
 }
 
 async fn connect(gate: Arc<Gate>, mut stream: TcpStream, shutdown: CancellationToken) {

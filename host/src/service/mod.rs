@@ -40,8 +40,8 @@ use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, 
 
 use crate::config::{Config, check_audience};
 use crate::policy::{Answer, Options, Policy};
+use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{AuditHead, Store, StoreError};
 use crate::time::{Clock, SystemClock};
 use call::{Call, Operation};
 use events::{AuditEvent, Journal};
@@ -60,6 +60,12 @@ pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
+
+// What callers are handed, and hand in: they need know nothing of where it comes from.
+pub use crate::policy::Fault;
+pub use crate::store::{
+    AuditEntry, AuditFilter, AuditHead, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow, UserRow,
+};
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.
 pub const WRITE_THROUGH: Duration = MINUTE;
@@ -219,6 +225,7 @@ impl Patrol {
     }
 
     /// The store, for what only reads.
+    #[doc(hidden)]
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store

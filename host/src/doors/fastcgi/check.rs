@@ -6,7 +6,6 @@ use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
-use super::super::body;
 use super::record::pair;
 use crate::gate::{Admission, Denial, Door, Gate, Request};
 
@@ -121,7 +120,7 @@ fn denied(denial: &Denial) -> String {
     // Apache says that every body of an authorizer is HTML; by this header the shipped configuration knows better.
     let _ = write!(text, "X-Patrol-Code: {}\r\n", denial.code);
     text.push_str("Cache-Control: no-store\r\nContent-Type: application/json\r\n\r\n");
-    text.push_str(&body(denial));
+    text.push_str(denial.to_response().body());
     text
 }
 

@@ -8,7 +8,6 @@ use spop::frames::Ack;
 use spop::types::TypedData;
 use spop::{SpopFrame as _, VarScope};
 
-use super::super::body;
 use super::frame::{Message, Value, string};
 use crate::gate::{Admission, Denial, Door, Gate, IDENTITY_HEADERS, Request};
 
@@ -151,7 +150,7 @@ fn denied(ack: Ack, denial: &Denial) -> Ack {
         [
             challenge.unwrap_or_default(),
             wait.as_deref().unwrap_or_default(),
-            &body(denial),
+            denial.to_response().body(),
         ],
     );
     IDENTITY_HEADERS

@@ -25,7 +25,7 @@ use super::failure::Failure;
 use super::link::Target;
 use super::query::{Listing, Query};
 use super::{Api, Segments, Visitor};
-use crate::store::SiteRow;
+use crate::service::SiteRow;
 use crate::time::{parse_rfc3339, rfc3339};
 
 /// The longest range of time that is listed at once.

@@ -8,7 +8,7 @@ use super::document::{AsVisitor, InTenant, ListParams, TenantParams};
 use super::failure::Failure;
 use super::query::{Listing, Query, page};
 use super::{Api, Segments, Visitor};
-use crate::store::SiteRow;
+use crate::service::SiteRow;
 
 /// A page of sites.
 #[derive(Serialize, ToSchema)]

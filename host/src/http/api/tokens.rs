@@ -14,8 +14,7 @@ use super::body::{Form, Json};
 use super::document::{AsVisitor, ForPeople, InTenant, TokenParams, UserParams, WithBody};
 use super::failure::Failure;
 use super::{Api, Segments, Visitor};
-use crate::service::{Caller, Error, Patrol, UserRef};
-use crate::store::TokenRow;
+use crate::service::{Caller, Error, Patrol, TokenRow, UserRef};
 use crate::time::{parse_instant, rfc3339};
 
 /// A user's tokens that have not ended.

@@ -8,7 +8,7 @@ use super::document::{AsVisitor, ForAdministrators, InTenant, ListParams, Tenant
 use super::failure::Failure;
 use super::query::{Listing, Query, page};
 use super::{Api, Segments, Visitor};
-use crate::store::UserRow;
+use crate::service::UserRow;
 use crate::time::rfc3339;
 
 /// A page of users.
