@@ -54,7 +54,7 @@ struct Api {
 
 struct Shared {
     links: Links,
-    hashing: Semaphore,
+    hashing: Arc<Semaphore>,
 }
 
 /// The paths of all calls, as the document has them, with what answers there.
@@ -89,7 +89,7 @@ fn routes() -> [(&'static str, MethodRouter<Api>); 10] {
 pub(super) fn router(app: App) -> Router {
     let shared = Shared {
         links: Links::new(),
-        hashing: Semaphore::new(HASHING),
+        hashing: Arc::new(Semaphore::new(HASHING)),
     };
     let api = Api {
         app,

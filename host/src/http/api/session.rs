@@ -1,5 +1,6 @@
 //! Signing in, with a PAT or a password, and signing out.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use axum::extract::State;
@@ -113,13 +114,15 @@ pub(super) async fn login(
         return Err(Failure::too_many(wait));
     }
     // Whoever floods this call keeps neither all cores nor all memory.
-    let permit = tokio::time::timeout(PATIENCE, api.shared.hashing.acquire()).await;
-    let Ok(Ok(_permit)) = permit else {
+    let hashing = Arc::clone(&api.shared.hashing);
+    let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, hashing.acquire_owned()).await else {
         return Err(Failure::busy());
     };
     let opened = api
         .app
         .blocking(move |patrol| {
+            // Until the hash is done, which a client that goes away does not end.
+            let _permit = permit;
             let Login {
                 tenant,
                 user_name,
