@@ -27,6 +27,9 @@ use crate::{Secret, base62, crc32};
 pub const PAT_PREFIX: &str = "patrol_pat_";
 /// How every session token starts.
 pub const SESSION_PREFIX: &str = "patrol_ses_";
+/// How every session token starts that a password opened. The policy has nothing to do with those.
+#[cfg(not(target_arch = "wasm32"))]
+pub const ACCOUNT_PREFIX: &str = "patrol_acc_";
 /// How the secret of every OAuth client starts.
 pub const CLIENT_PREFIX: &str = "patrol_cli_";
 /// The length of each in bytes, all of them ASCII.
@@ -70,6 +73,9 @@ pub enum Kind {
     Pat,
     /// A session that one opened.
     Session,
+    /// A session that a password opened; the host's alone, so the component is not a byte larger for it.
+    #[cfg(not(target_arch = "wasm32"))]
+    Account,
     /// The endpoints at which a resource server asks about tokens. No policy sees one.
     Client,
 }
@@ -81,6 +87,8 @@ impl Kind {
         match self {
             Self::Pat => PAT_PREFIX,
             Self::Session => SESSION_PREFIX,
+            #[cfg(not(target_arch = "wasm32"))]
+            Self::Account => ACCOUNT_PREFIX,
             Self::Client => CLIENT_PREFIX,
         }
     }
@@ -351,7 +359,14 @@ mod tests {
     }
 
     #[test]
-    fn a_token_of_one_kind_is_malformed_as_the_other() {
+    fn a_token_of_one_kind_is_malformed_as_another() {
+        let account = compose(Kind::Account, ID, &secret());
+        for kind in [Kind::Pat, Kind::Session] {
+            assert_eq!(
+                parse(kind, account.expose()).unwrap_err(),
+                RefusalReason::Malformed
+            );
+        }
         let session = compose(Kind::Session, ID, &secret());
         assert_eq!(
             parse(Kind::Pat, session.expose()).unwrap_err(),

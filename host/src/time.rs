@@ -123,6 +123,19 @@ pub fn parse_instant(text: &str) -> Result<Timestamp, ParseError> {
     Timestamp::try_from(instant.as_millisecond()).map_err(|_| error())
 }
 
+/// Reads an instant in RFC 3339.
+///
+/// # Errors
+/// Where the text is none, or lies before 1970.
+pub fn parse_rfc3339(text: &str) -> Result<Timestamp, ParseError> {
+    let error = || ParseError {
+        text: text.to_owned(),
+        expected: "an instant such as 2027-01-31T17:00:00Z",
+    };
+    let instant = jiff::Timestamp::from_str(text).map_err(|_| error())?;
+    Timestamp::try_from(instant.as_millisecond()).map_err(|_| error())
+}
+
 /// Reads a duration such as `90d`, `4h`, `30m` or `1h 30m`; a day is 24 hours (R5).
 ///
 /// # Errors

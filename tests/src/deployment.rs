@@ -11,6 +11,7 @@ use patrol::config::Config;
 use patrol::service::{Caller, Error, Identity, NewAccount, NewToken, Origin, Patrol, Settings, UserRef};
 use patrol::store::AuditFilter;
 use patrol::time::{ManualClock, Millis};
+use patrol_policy::Secret;
 use patrol_policy::types::{DAY, Id, RefusalReason, Timestamp};
 use rusqlite::OpenFlags;
 use rusqlite::types::Value as Cell;
@@ -113,6 +114,24 @@ impl Deployment {
             ..self.settings.clone()
         };
         Patrol::open(settings).expect("the policy loads")
+    }
+
+    /// Opens a session of this user with a password, which is set for it.
+    #[must_use]
+    pub fn sign_in_as(&self, name: &str) -> Vec<u8> {
+        const PASSWORD: &[u8] = b"correct horse battery staple";
+        let user = UserRef::Name {
+            tenant: Some("acme".to_owned()),
+            name: name.to_owned(),
+        };
+        let password = Secret::new(PASSWORD.to_vec());
+        self.patrol
+            .set_password(&operator(), &user, &password)
+            .expect("a password is set");
+        let signed_in =
+            self.patrol
+                .sign_in_with_password(Some("acme"), name, &password, AUDIENCE, &Origin::default());
+        signed_in.expect("a sign-in").secret.into_bytes()
     }
 
     /// Creates a token for an owner, as an administrator.

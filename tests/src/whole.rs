@@ -36,6 +36,7 @@ fn caller(actor: Actor) -> Caller {
         actor,
         name: None,
         origin: Origin::default(),
+        session: None,
     }
 }
 

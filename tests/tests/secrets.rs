@@ -13,13 +13,15 @@
 use std::net::SocketAddr;
 use std::path::Path;
 use std::process::Command;
+use std::time::{SystemTime, UNIX_EPOCH};
 
+use patrol::time::rfc3339;
 use patrol_policy::token::{Kind, compose};
 use patrol_policy::types::Id;
 use patrol_tests::needles::Needles;
 use patrol_tests::program::Program;
 use patrol_tests::wire;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 /// The secrets of a run, and everything that was answered but what had to hold one.
 #[derive(Default)]
@@ -43,6 +45,12 @@ impl Seen {
         self.answers += answer;
         self.answers.push('\n');
     }
+}
+
+/// A date that a token may expire at, whenever this runs.
+fn in_30_days() -> String {
+    let seconds = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs() + 30 * 86_400;
+    rfc3339(seconds * 1_000)
 }
 
 /// 32 bytes that are in no file by chance.
@@ -168,6 +176,71 @@ fn r1_no_secret_is_in_any_file_log_answer_or_error_of_a_long_mixed_run() {
 
         let login = wire::login(server.address, &pat).unwrap().json();
         let session = seen.secret("a session", &login, "sessionToken");
+        // With the password, right and wrong, in the right place and in wrong ones.
+        let in_with = |password: &str| json!({"userName": "ann", "password": password}).to_string();
+        let post = |path: &str, session: &str, body: &str| {
+            let headers = [
+                ("Content-Type", "application/json"),
+                ("x-tableau-session-token", session),
+            ];
+            wire::send(server.address, &format!("POST {path}"), &headers, body.as_bytes()).unwrap()
+        };
+        let login = post("/api/v1/login", "", &in_with(&password));
+        assert_eq!(login.status, 200, "{login:?}");
+        let login = login.json();
+        let account = seen.secret("a session of a password", &login, "sessionToken");
+        let users = format!(
+            "/api/v1/tenants/{}/users/{}",
+            login["tenantId"].as_str().unwrap(),
+            login["userId"].as_str().unwrap()
+        );
+        let tokens = format!("{users}/personal-access-tokens");
+        let asked =
+            json!({"name": format!("by the api {round}"), "expirationDate": "9999-12-31"}).to_string();
+        seen.answer(&format!("{:?}", post(&tokens, &account, &asked)));
+        let asked =
+            json!({"name": format!("by the api {round}"), "expirationDate": in_30_days()}).to_string();
+        let made = post(&tokens, &account, &asked);
+        assert_eq!(made.status, 201, "{made:?}");
+        seen.secret("a token of the api", &made.json(), "secret");
+        for wrong in [
+            in_with(&(password.clone() + "!")),
+            json!({"userName": password, "password": password}).to_string(),
+            json!({"userName": "ann", "password": [password]}).to_string(),
+            json!({"userName": "ann", "password": account}).to_string(),
+            format!("{{\"password\": \"{password}\", }}"),
+        ] {
+            let answer = post("/api/v1/login", "", &wrong);
+            assert!(answer.status >= 400, "{answer:?}");
+            seen.answer(&format!("{answer:?}"));
+        }
+        for request in [
+            format!("GET {tokens}"),
+            format!("GET {tokens}?token={pat}&password={account}"),
+            format!("GET /api/v1/{account}"),
+            format!("GET {tokens}/{pat}"),
+        ] {
+            let headers = [
+                ("x-tableau-session-token", account.as_str()),
+                ("User-Agent", &account),
+            ];
+            let answer = wire::send(server.address, &request, &headers, b"");
+            seen.answer(&format!("{answer:?}"));
+        }
+        seen.answer(&program.run_with(&["verify"], &account).out);
+        let almost = [
+            account[..82].to_owned(),
+            account.replace("patrol_acc_", "patrol_ses_"),
+            format!("{account}x"),
+        ];
+        for attempt in almost {
+            let bearer = format!("Bearer {attempt}");
+            seen.answer(&format!(
+                "{:?}",
+                wire::check(server.address, &[("Authorization", &bearer)])
+            ));
+        }
+
         let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x:{pat}"));
         for (header, value) in [
             ("Authorization", format!("Bearer {pat}")),

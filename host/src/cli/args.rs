@@ -8,7 +8,9 @@ use clap::{Args, Parser, Subcommand, ValueEnum};
 use clap_complete::Shell;
 use patrol_policy::types::{DAY, Duration, Timestamp};
 
-use super::{audit, client, config, doctor, identity, policy, route, serve, tenant, token, user, verify};
+use super::{
+    audit, client, config, doctor, identity, policy, route, serve, site, tenant, token, user, verify,
+};
 use crate::time::{ParseError, parse_duration, parse_expiration, parse_instant};
 
 const EXIT_CODES: &str = "\
@@ -91,6 +93,9 @@ pub(super) enum Command {
     /// Manage tenants
     #[command(subcommand)]
     Tenant(tenant::TenantCommand),
+    /// Manage the sites of a tenant
+    #[command(subcommand)]
+    Site(site::SiteCommand),
     /// Manage users, whose access tokens have
     #[command(subcommand)]
     User(user::UserCommand),
@@ -123,6 +128,9 @@ pub(super) enum Command {
     Policy(policy::PolicyCommand),
     /// Check the data directory, the policy and the clock, and say what to do
     Doctor(doctor::DoctorArgs),
+    /// Print the OpenAPI document of the REST API
+    #[command(after_help = "Example:\n  patrol openapi > patrol.json")]
+    Openapi,
     /// Print shell completions
     #[command(
         after_help = "Example:\n  patrol completions bash > ~/.local/share/bash-completion/completions/patrol"

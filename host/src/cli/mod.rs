@@ -18,6 +18,7 @@ mod print;
 mod records;
 mod route;
 mod serve;
+mod site;
 mod tenant;
 mod token;
 mod user;
@@ -70,7 +71,8 @@ fn refuse_secrets() -> Option<Exit> {
 
 /// Whether a text holds a token, or most of one.
 fn holds_secret(text: &str) -> bool {
-    [Kind::Pat, Kind::Session, Kind::Client].iter().any(|kind| {
+    let kinds = [Kind::Pat, Kind::Session, Kind::Account, Kind::Client];
+    kinds.iter().any(|kind| {
         text.split(kind.prefix()).skip(1).any(|rest| {
             let digits = rest.chars().take_while(char::is_ascii_alphanumeric);
             digits.count() > 22
@@ -109,6 +111,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
     let exit = match cli.command {
         Command::Serve(args) => serve::run(&mut session, &args),
         Command::Tenant(command) => tenant::run(&mut session, command),
+        Command::Site(command) => site::run(&mut session, command),
         Command::User(command) => user::run(&mut session, command),
         Command::Token(command) => token::run(&mut session, command),
         Command::Client(command) => client::run(&mut session, command),
@@ -120,6 +123,12 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Identity(command) => identity::run(&mut session, command),
         Command::Policy(command) => policy::run(&mut session, command),
         Command::Doctor(args) => doctor::run(&mut session, &args),
+        Command::Openapi => {
+            session
+                .out
+                .bytes(format!("{}\n", crate::http::openapi()).as_bytes())?;
+            Ok(Exit::Done)
+        }
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(shell, &mut Cli::command(), "patrol", &mut script);

@@ -5,7 +5,7 @@ use serde::{Serialize, Serializer};
 
 use super::print::{self, date, fields, or_dash, plain};
 use crate::service::{OwnedToken, ReviewedToken};
-use crate::store::{TenantRow, TokenRow, UserRow};
+use crate::store::{SiteRow, TenantRow, TokenRow, UserRow};
 use crate::time::{rfc3339, roughly};
 
 /// Writes an identifier as a UUID.
@@ -77,6 +77,40 @@ pub(super) fn tenant_fields(row: &TenantRow, now: Timestamp) -> String {
 /// A switch in words.
 pub(super) const fn on_off(on: bool) -> &'static str {
     if on { "on" } else { "off" }
+}
+
+/// A site.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Site<'a> {
+    #[serde(serialize_with = "uuid")]
+    id: Id,
+    tenant: &'a str,
+    name: &'a str,
+    content_url: &'a str,
+    created: At,
+}
+
+impl<'a> From<&'a SiteRow> for Site<'a> {
+    fn from(row: &'a SiteRow) -> Self {
+        Self {
+            id: row.id,
+            tenant: &row.tenant_name,
+            name: &row.name,
+            content_url: &row.content_url,
+            created: At(row.created),
+        }
+    }
+}
+
+/// A site for people.
+pub(super) fn site_fields(row: &SiteRow, now: Timestamp) -> String {
+    fields([
+        ("site", full_name(&row.tenant_name, &row.name)),
+        ("content url", or_dash(Some(plain(&row.content_url)))),
+        ("created", print::date_and_distance(row.created, now)),
+        ("id", row.id.to_string()),
+    ])
 }
 
 /// A user.

@@ -1,12 +1,12 @@
 //! `patrol verify`.
 
 use clap::Args;
-use patrol_policy::token::SESSION_PREFIX;
+use patrol_policy::token::{ACCOUNT_PREFIX, SESSION_PREFIX};
 use patrol_policy::types::{Id, Refusal};
 use serde::Serialize;
 
 use super::failure::Exit;
-use super::print::{self, fields, plain};
+use super::print::{self, fields, or_dash, plain};
 use super::records::{Ends, full_name, roles, uuid};
 use super::{Session, input};
 use crate::service::{Error, Identity, Origin, explain};
@@ -56,7 +56,11 @@ pub(super) fn run(session: &mut Session, args: &VerifyArgs) -> anyhow::Result<Ex
     let presented = line.expose().trim_ascii();
     let audience = args.audience.as_deref().unwrap_or(&config.http.audience);
     let origin = Origin::default();
-    let verdict = if presented.starts_with(SESSION_PREFIX.as_bytes()) {
+    let prefixes = [SESSION_PREFIX, ACCOUNT_PREFIX];
+    let verdict = if prefixes
+        .iter()
+        .any(|prefix| presented.starts_with(prefix.as_bytes()))
+    {
         patrol.check_session(presented, audience, &origin)
     } else {
         patrol.authenticate(presented, audience, &origin)
@@ -96,8 +100,8 @@ fn accepted(session: &mut Session, identity: &Identity, now: u64) -> anyhow::Res
         let details = fields([
             ("owner", full_name(identity.tenant_name(), identity.user_name())),
             ("roles", roles(identity.roles())),
-            ("token", token_name.map(plain).unwrap_or_default()),
-            ("token id", token_id.unwrap_or_default()),
+            ("token", or_dash(token_name.map(plain))),
+            ("token id", or_dash(token_id)),
             ("audience", plain(audience)),
             ("ends", print::end(ends, now)),
         ]);

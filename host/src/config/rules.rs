@@ -49,6 +49,7 @@ impl Config {
         self.check_policy(&mut found);
         self.check_http(&mut found);
         self.check_identity(&mut found);
+        self.check_api(&mut found);
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
                 route::check(route, found)
@@ -115,6 +116,14 @@ impl Config {
         });
     }
 
+    fn check_api(&self, found: &mut Findings) {
+        if let Some(url) = &self.api.public_url
+            && let Err(why) = check_public_url(url)
+        {
+            found.add(&["api", "public_url"], why.to_owned());
+        }
+    }
+
     fn check_identity(&self, found: &mut Findings) {
         let Millis(lifetime) = self.identity.lifetime;
         if !(1_000..=LONGEST_SIGNATURE).contains(&lifetime) {
@@ -172,6 +181,23 @@ impl Server {
 fn same(one: SocketAddr, other: SocketAddr) -> bool {
     let anywhere = one.ip().is_unspecified() || other.ip().is_unspecified();
     one.port() == other.port() && (anywhere || one.ip() == other.ip())
+}
+
+/// Links are made by putting a path behind it.
+fn check_public_url(url: &str) -> Result<(), &'static str> {
+    let uri = url.parse::<http::Uri>();
+    let fits = uri.is_ok_and(|uri| {
+        matches!(uri.scheme_str(), Some("http" | "https"))
+            && uri
+                .authority()
+                .is_some_and(|authority| !authority.as_str().contains('@'))
+            && uri.query().is_none()
+    });
+    if fits && !url.contains('#') {
+        Ok(())
+    } else {
+        Err("it must be an address without query, such as https://api.example.com")
+    }
 }
 
 fn check_realm(realm: &str) -> Result<(), &'static str> {
@@ -255,6 +281,34 @@ mod tests {
             only.contains(&format!(": {key}: ")) && only.contains(holds),
             "{text}: {only}"
         );
+    }
+
+    #[test]
+    fn links_begin_with_an_address_and_nothing_else() {
+        for url in [
+            "api.example.com",
+            "ftp://x",
+            "https://",
+            "https://x/?a=1",
+            "https://x/#a",
+            "https://a@x",
+            "",
+            "/x",
+        ] {
+            let text = format!("[api]\npublic_url = \"{url}\"");
+            mistake(&text, "api.public_url", "https://api.example.com");
+        }
+        for url in [
+            "http://127.0.0.1:8787",
+            "https://x",
+            "https://x/",
+            "https://[::1]:1/patrol",
+        ] {
+            assert!(
+                mistakes(&format!("[api]\npublic_url = \"{url}\"")).is_empty(),
+                "{url}"
+            );
+        }
     }
 
     #[test]

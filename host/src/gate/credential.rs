@@ -6,7 +6,7 @@ use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use http::{HeaderMap, HeaderName, HeaderValue, header};
 use patrol_policy::Secret;
-use patrol_policy::token::SESSION_PREFIX;
+use patrol_policy::token::{ACCOUNT_PREFIX, SESSION_PREFIX};
 use zeroize::Zeroizing;
 
 use crate::config::{Config, FORMS, HttpConfig};
@@ -242,7 +242,11 @@ const PREFIX: &[u8] = b"patrol_";
 const NAMED_ALONE: [&str; 3] = ["negotiate", "ntlm", "digest"];
 
 fn pat_or_session(text: Secret) -> Credential {
-    if text.expose().starts_with(SESSION_PREFIX.as_bytes()) {
+    let session = [SESSION_PREFIX, ACCOUNT_PREFIX];
+    if session
+        .iter()
+        .any(|prefix| text.expose().starts_with(prefix.as_bytes()))
+    {
         Credential::Session(text)
     } else {
         Credential::Pat(text)

@@ -10,10 +10,13 @@ use crate::gate::{Admission, Denial};
 const NO_STORE: HeaderValue = HeaderValue::from_static("no-store");
 
 /// The body of every error.
-#[derive(Serialize)]
+#[derive(Serialize, utoipa::ToSchema)]
 #[serde(rename_all = "camelCase")]
-struct Problem<'a> {
+pub(super) struct Problem<'a> {
+    /// What went wrong, for programs: it begins with `E_` and the status.
+    #[schema(example = "E_404_NOT_FOUND")]
     error_code: &'a str,
+    /// What went wrong, for people.
     message: &'a str,
 }
 

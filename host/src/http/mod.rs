@@ -13,15 +13,17 @@ mod metrics;
 mod oauth;
 mod trace;
 
+pub use api::openapi;
+
 use std::future::Future;
 use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
-use axum::extract::{DefaultBodyLimit, State};
+use axum::extract::State;
 use axum::http::StatusCode;
 use axum::response::IntoResponse;
-use axum::routing::{any, delete, get, post};
+use axum::routing::{any, get};
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -82,17 +84,14 @@ pub fn router(gate: Arc<Gate>) -> Router {
         .route("/check/envoy/{*path}", any(check::envoy))
         .route("/check/forward", any(check::forward))
         .route("/check/nginx", any(check::nginx))
-        .route(
-            "/api/v1/pat/login",
-            post(api::login).layer(DefaultBodyLimit::max(BODY_BYTES)),
-        )
-        .route("/api/v2/sessions", delete(api::logout))
-        .route("/api/{*call}", any(api::unknown_call))
         .merge(oauth::routes())
         .route("/.well-known/jwks.json", get(keys::jwks))
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
-        .with_state(app)
+        .with_state(app.clone())
+        .merge(api::router(app))
+        .method_not_allowed_fallback(api::method_not_allowed)
+        .fallback(api::not_found)
 }
 
 /// 200 while store and policy answer and no end is near: a gateway may send requests here.

@@ -146,7 +146,7 @@ fn asked(
     }
     let mut form = form.map_err(Failure::Request)?;
     let Credentials { id, secret } = form.credentials(headers)?;
-    let origin = super::api::api_origin(headers, uri);
+    let origin = super::api::origin(headers, uri);
     let client = app
         .gate()
         .patrol()

@@ -3,26 +3,23 @@
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
 
-use argon2::Argon2;
-use argon2::password_hash::phc::PasswordHash;
-use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
-use patrol_policy::types::{
-    Actor, ActorRole, Audience, ClosedSession, End, Id, Refusal, RefusalReason, Timestamp,
-};
+use patrol_policy::types::{Audience, ClosedSession, End, Id, Timestamp};
 
 use super::call::{Call, Operation};
-use super::directory::normalize;
 use super::events::AuditEvent;
-use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, floor};
-use crate::store::{SessionRow, StoreError, TokenRow, UserRow};
+use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, accounts, floor};
+use crate::store::{AccountRow, SessionRow, StoreError, TokenRow};
+
+/// The event of a sign-out.
+pub(super) const LOGOUT: &str = "logout";
 
 /// Whom a token or session lets in, as of now (R4).
 #[derive(Clone, Debug)]
 #[non_exhaustive]
 pub struct Identity {
-    names: Names,
+    pub(super) names: Names,
     /// The session, where one was presented.
     pub session: Option<Id>,
     /// When the token or session will end if it is not used again, and why.
@@ -31,52 +28,71 @@ pub struct Identity {
 
 /// The record that holds the names; shared with the store's cache, not copied.
 #[derive(Clone, Debug)]
-enum Names {
+pub(super) enum Names {
     Token(Arc<TokenRow>),
     Session(Arc<SessionRow>),
+    Account(Arc<AccountRow>),
 }
 
 impl Identity {
-    /// The token that was presented, or that opened the session; none where no token is behind it.
+    /// The token that was presented, or that opened the session; none where a password did.
     #[must_use]
     pub fn token(&self) -> Option<&TokenRow> {
-        Some(self.row())
+        self.names.token()
     }
 
     /// The user, by the identifier that never changes (R10).
     #[must_use]
     pub fn user_id(&self) -> Id {
-        self.row().state.token.owner
+        match self.names.who() {
+            Who::Owner(row) => row.state.token.owner,
+            Who::User(row) => row.user.id,
+        }
     }
 
     /// The user's name.
     #[must_use]
     pub fn user_name(&self) -> &str {
-        &self.row().owner_name
+        match self.names.who() {
+            Who::Owner(row) => &row.owner_name,
+            Who::User(row) => &row.user.name,
+        }
     }
 
     /// The user's e-mail address.
     #[must_use]
     pub fn user_email(&self) -> Option<&str> {
-        self.row().owner_email.as_deref()
+        match self.names.who() {
+            Who::Owner(row) => row.owner_email.as_deref(),
+            Who::User(row) => row.user.email.as_deref(),
+        }
     }
 
     /// The user's tenant.
     #[must_use]
     pub fn tenant_id(&self) -> Id {
-        self.row().state.token.tenant
+        match self.names.who() {
+            Who::Owner(row) => row.state.token.tenant,
+            Who::User(row) => row.user.tenant,
+        }
     }
 
     /// The tenant's name.
     #[must_use]
     pub fn tenant_name(&self) -> &str {
-        &self.row().tenant_name
+        match self.names.who() {
+            Who::Owner(row) => &row.tenant_name,
+            Who::User(row) => &row.user.tenant_name,
+        }
     }
 
     /// The user's roles at this moment, sorted (R4).
     #[must_use]
     pub fn roles(&self) -> &[String] {
-        &self.row().owner_roles
+        match self.names.who() {
+            Who::Owner(row) => &row.owner_roles,
+            Who::User(row) => &row.user.roles,
+        }
     }
 
     /// When the session was opened or, where none was presented, the token was created.
@@ -85,19 +101,39 @@ impl Identity {
         match &self.names {
             Names::Token(row) => row.state.token.created,
             Names::Session(row) => row.state.session.opened,
+            Names::Account(row) => row.session.opened,
         }
     }
 
     /// The audience at which it was accepted (R12).
     #[must_use]
     pub fn audience(&self) -> &str {
-        &self.row().audience
+        match self.names.who() {
+            Who::Owner(row) => &row.audience,
+            Who::User(row) => &row.audience,
+        }
+    }
+}
+
+/// Whose record holds the names.
+enum Who<'a> {
+    Owner(&'a TokenRow),
+    User(&'a AccountRow),
+}
+
+impl Names {
+    fn token(&self) -> Option<&TokenRow> {
+        match self.who() {
+            Who::Owner(row) => Some(row),
+            Who::User(_) => None,
+        }
     }
 
-    fn row(&self) -> &TokenRow {
-        match &self.names {
-            Names::Token(row) => row,
-            Names::Session(row) => &row.token,
+    fn who(&self) -> Who<'_> {
+        match self {
+            Self::Token(row) => Who::Owner(row),
+            Self::Session(row) => Who::Owner(&row.token),
+            Self::Account(row) => Who::User(row),
         }
     }
 }
@@ -219,7 +255,8 @@ impl Patrol {
         result.inspect_err(|error| self.note_refused(EVENT, Kind::Pat, presented, error, origin))
     }
 
-    /// Verifies a presented session for an audience. Not a use of its PAT (R5); roles are the owner's now (R4).
+    /// Verifies a presented session, of either kind, for an audience. Not a use of its PAT (R5); roles are the
+    /// owner's now (R4).
     ///
     /// # Errors
     /// As [`Patrol::authenticate`].
@@ -229,6 +266,9 @@ impl Patrol {
         audience: &str,
         origin: &Origin,
     ) -> Result<Identity, Error> {
+        if accounts::is_account(presented) {
+            return self.check_account(presented, audience, origin);
+        }
         self.verify_session(presented, audience)
             .inspect_err(|error| self.note_refused("verify_session", Kind::Session, presented, error, origin))
     }
@@ -256,13 +296,16 @@ impl Patrol {
         })
     }
 
-    /// Ends a presented session.
+    /// Ends a presented session, of either kind; where a password opened it, the answer's `token` is all zeros.
     ///
     /// # Errors
     /// As [`Patrol::authenticate`].
     pub fn close_session(&self, presented: &[u8], origin: &Origin) -> Result<ClosedSession, Error> {
+        if accounts::is_account(presented) {
+            return self.close_account(presented, origin, false);
+        }
         self.end_presented_session(presented, origin)
-            .inspect_err(|error| self.note_refused("logout", Kind::Session, presented, error, origin))
+            .inspect_err(|error| self.note_refused(LOGOUT, Kind::Session, presented, error, origin))
     }
 
     /// As [`Patrol::close_session`], without a word of a refusal.
@@ -280,7 +323,7 @@ impl Patrol {
                 floor::check_closed(&call.closed, &closed)?;
                 let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
                 let caller = token_caller(closed.token, origin);
-                let event = AuditEvent::new("logout", call.now, &caller)
+                let event = AuditEvent::new(LOGOUT, call.now, &caller)
                     .by_owner_of(&row)
                     .session(closed.session);
                 event.write(call.transaction()?)?;
@@ -289,118 +332,8 @@ impl Patrol {
         )
     }
 
-    /// Decides a sign-in to the REST API with user name and password: refused where multi-factor authentication is
-    /// on, whoever asks (R11).
-    ///
-    /// # Errors
-    /// [`RefusalReason::PatRequired`] as a refusal, [`Error::WrongPassword`] for anything wrong with name, password
-    /// or account, and no verdict as elsewhere.
-    pub fn sign_in_with_password(
-        &self,
-        tenant: &str,
-        user: &str,
-        password: &Secret,
-        origin: &Origin,
-    ) -> Result<UserRow, Error> {
-        let user = match self.find_account(&normalize(tenant), &normalize(user))? {
-            Account::Unknown { multi_factor: true } => Err(pat_required()),
-            Account::Unknown { multi_factor: false } => {
-                // The same work as for a real account, so that the time does not tell which names exist.
-                let _ = hash_password(password);
-                Err(Error::WrongPassword)
-            }
-            Account::Known {
-                user,
-                hash,
-                multi_factor,
-            } => self.judge_password(*user, hash, multi_factor, password),
-        };
-        let caller = Caller {
-            actor: Actor {
-                role: ActorRole::User,
-                id: user.as_ref().map_or(Id::default(), |user| user.id),
-            },
-            name: None,
-            origin: origin.clone(),
-        };
-        let event = AuditEvent::new("login_with_password", self.now(), &caller);
-        match &user {
-            Ok(user) => {
-                let mut transaction = self.store.begin()?;
-                event.by_user(user).write(&mut *transaction)?;
-                transaction.commit()?;
-            }
-            Err(error) => self.note(error, true, event),
-        }
-        user
-    }
-
-    /// Whether this user may sign in to the REST API with a password at all (R11).
-    ///
-    /// # Errors
-    /// Refusals as `wit/engine.wit` lists them for `decide-password-sign-in`.
-    pub fn decide_password_sign_in(&self, user: Id) -> Result<(), Error> {
-        let call = self.call(Operation::Look);
-        let (mut call, answer) = self.policy.decide_password_sign_in(call, user);
-        call.settle(answer)?;
-        let owner = call.read()?.owner(user)?.ok_or_else(invented)?;
-        Ok(floor::check_password_owner(&owner)?)
-    }
-
-    fn find_account(&self, tenant: &str, user: &str) -> Result<Account, Error> {
-        let read = self.store.read()?;
-        let Some(tenant) = read.tenant_by_name(tenant)? else {
-            return Ok(Account::Unknown { multi_factor: false });
-        };
-        match read.users_by_name(Some(tenant.id), user)?.pop() {
-            None => Ok(Account::Unknown {
-                multi_factor: tenant.multi_factor,
-            }),
-            Some(user) => {
-                let hash = read.password_hash(user.id)?;
-                Ok(Account::Known {
-                    user: Box::new(user),
-                    hash,
-                    multi_factor: tenant.multi_factor,
-                })
-            }
-        }
-    }
-
-    fn judge_password(
-        &self,
-        user: UserRow,
-        hash: Option<String>,
-        multi_factor: bool,
-        password: &Secret,
-    ) -> Result<UserRow, Error> {
-        match self.decide_password_sign_in(user.id) {
-            Ok(()) => {}
-            // What is wrong with the account is for those who know its password; that a PAT is needed is for all.
-            Err(Error::Refused(_)) if multi_factor => return Err(pat_required()),
-            Err(Error::Refused(refusal)) if refusal.reason != RefusalReason::PatRequired => {
-                let _ = hash_password(password);
-                return Err(Error::WrongPassword);
-            }
-            Err(error) => return Err(error),
-        }
-        let hash = match hash {
-            Some(hash) => hash,
-            None => {
-                let _ = hash_password(password);
-                return Err(Error::WrongPassword);
-            }
-        };
-        let hash = PasswordHash::new(&hash)
-            .map_err(|_| StoreError::Corrupt("a password hash is not in PHC format".to_owned()))?;
-        Argon2::default()
-            .verify_password(password.expose(), &hash)
-            .map_err(|_| Error::WrongPassword)?;
-        Ok(user)
-    }
-
     /// Verification must stop where uses cannot be written: R5 would no longer be exact after a restart.
-    fn check_not_stalled(&self) -> Result<(), Error> {
+    pub(super) fn check_not_stalled(&self) -> Result<(), Error> {
         if self.stalled.load(Ordering::Relaxed) {
             let seconds = STALLED.as_secs();
             let message = format!("last uses could not be written for more than {seconds} s");
@@ -435,32 +368,6 @@ impl Patrol {
     }
 }
 
-enum Account {
-    Unknown {
-        multi_factor: bool,
-    },
-    Known {
-        user: Box<UserRow>,
-        hash: Option<String>,
-        multi_factor: bool,
-    },
-}
-
-fn pat_required() -> Error {
-    Error::Refused(Refusal {
-        reason: RefusalReason::PatRequired,
-        token: None,
-    })
-}
-
-/// Hashes a password with argon2id, in PHC format.
-pub(super) fn hash_password(password: &Secret) -> Result<String, Error> {
-    let hash = Argon2::default()
-        .hash_password(password.expose())
-        .map_err(|error| Error::Invalid(format!("the password cannot be used: {error}")))?;
-    Ok(hash.to_string())
-}
-
 fn session_floor(
     call: &Call,
     presented: &[u8],
@@ -472,7 +379,7 @@ fn session_floor(
     Ok(seen.row.clone())
 }
 
-fn invented() -> Error {
+pub(super) fn invented() -> Error {
     crate::policy::Fault::Contract(
         "it allowed something that it did not look up or that is not there".to_owned(),
     )

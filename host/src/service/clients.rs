@@ -15,7 +15,7 @@ use std::fmt;
 use std::sync::Arc;
 
 use patrol_policy::Secret;
-use patrol_policy::token::{self, Kind, SCHEME_SHA256, SESSION_PREFIX};
+use patrol_policy::token::{self, ACCOUNT_PREFIX, Kind, SCHEME_SHA256, SESSION_PREFIX};
 use patrol_policy::types::{Cause, End, Id, Refusal, RefusalReason, Timestamp};
 use zeroize::Zeroizing;
 
@@ -23,7 +23,7 @@ use super::directory::{checked_name, found, tenant_named};
 use super::events::AuditEvent;
 use super::{Caller, Error, Identity, Origin, Patrol, floor};
 use crate::config::check_audience;
-use crate::store::{ClientRow, NewClientRow, Read, StoreError, TokenRow};
+use crate::store::{AccountRow, ClientRow, NewClientRow, Read, StoreError, TokenRow};
 
 /// The name of an audience that no token can be for: it is too short to be one.
 const NOWHERE: &str = "";
@@ -72,9 +72,13 @@ impl Client {
 
     /// Whether a token is within the client's limits.
     fn covers(&self, row: &TokenRow) -> bool {
-        let tenant = self.0.tenant.as_ref();
-        tenant.is_none_or(|(tenant, _)| *tenant == row.state.token.tenant)
-            && self.0.audiences.contains(&row.audience)
+        self.covers_any(&row.audience, row.state.token.tenant)
+    }
+
+    /// Whether anything of this audience and tenant is.
+    fn covers_any(&self, audience: &String, tenant: Id) -> bool {
+        let own = self.0.tenant.as_ref();
+        own.is_none_or(|(own, _)| *own == tenant) && self.0.audiences.contains(audience)
     }
 }
 
@@ -242,6 +246,11 @@ impl Patrol {
     pub fn introspect(&self, client: &Client, presented: &[u8], origin: &Origin) -> Result<Identity, Error> {
         let origin = by_client(origin, client);
         let kind = kind_of(presented);
+        if kind == Kind::Account {
+            let covered = self.covered_account(client, presented)?;
+            let audience = covered.as_deref().map_or(NOWHERE, |row| &row.audience);
+            return self.check_account(presented, audience, &origin);
+        }
         let event = match kind {
             Kind::Session => "verify_session",
             _ => "verify_personal_access_token",
@@ -279,6 +288,19 @@ impl Patrol {
         Ok(row.filter(|row| client.covers(row)))
     }
 
+    /// The same of a session that a password opened.
+    fn covered_account(
+        &self,
+        client: &Client,
+        presented: &[u8],
+    ) -> Result<Option<Arc<AccountRow>>, StoreError> {
+        let Ok(text) = token::parse(Kind::Account, presented) else {
+            return Ok(None);
+        };
+        let row = self.store.account_session(text.id())?.map(|read| read.row);
+        Ok(row.filter(|row| client.covers_any(&row.audience, row.user.tenant)))
+    }
+
     /// Ends what was presented: a token with all its sessions (R8), or one session. Says whether anything ended: what
     /// is unknown, has ended before or is beyond the client's limits leaves nothing to do.
     ///
@@ -295,6 +317,10 @@ impl Patrol {
         let origin = by_client(origin, client);
         let ended = match kind_of(presented) {
             Kind::Session => self.revoke_presented_session(client, presented, &origin),
+            Kind::Account => match self.covered_account(client, presented)? {
+                Some(_) => self.close_account(presented, &origin, true).map(drop),
+                None => return Ok(false),
+            },
             _ => self.revoke_presented_token(client, presented, &origin),
         };
         match ended {
@@ -381,6 +407,8 @@ impl Patrol {
 fn kind_of(presented: &[u8]) -> Kind {
     if presented.starts_with(SESSION_PREFIX.as_bytes()) {
         Kind::Session
+    } else if presented.starts_with(ACCOUNT_PREFIX.as_bytes()) {
+        Kind::Account
     } else {
         Kind::Pat
     }

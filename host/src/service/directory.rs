@@ -4,11 +4,12 @@ use patrol_policy::Secret;
 use patrol_policy::types::Id;
 use unicode_normalization::UnicodeNormalization;
 
-use super::access::hash_password;
+use super::accounts::hash_password;
 use super::events::AuditEvent;
+use super::sites::DEFAULT_SITE;
 use super::tokens::check_method;
 use super::{Caller, Error, Patrol};
-use crate::store::{NewTenant, NewUser, Read, StoreError, TenantRow, Transaction, UserRow};
+use crate::store::{NewSite, NewTenant, NewUser, Read, StoreError, TenantRow, Transaction, UserRow};
 
 /// A user to be made.
 #[derive(Clone, Debug, Default)]
@@ -128,7 +129,7 @@ impl Patrol {
         Ok(value)
     }
 
-    /// Makes a tenant.
+    /// Makes a tenant, with one site.
     ///
     /// # Errors
     /// [`Error::Exists`], [`Error::Invalid`], or an outage.
@@ -141,7 +142,7 @@ impl Patrol {
     ) -> Result<TenantRow, Error> {
         let name = checked_name("tenant", name)?;
         check_method(auth_method)?;
-        let id = self.new_id()?;
+        let (id, site) = (self.new_id()?, self.new_id()?);
         self.change(|transaction| {
             let created = self.now();
             transaction.insert_tenant(&NewTenant {
@@ -149,6 +150,13 @@ impl Patrol {
                 name: &name,
                 auth_method,
                 multi_factor,
+                created,
+            })?;
+            transaction.insert_site(&NewSite {
+                id: site,
+                tenant: id,
+                name: DEFAULT_SITE,
+                content_url: "",
                 created,
             })?;
             let tenant = found(transaction.tenant(id)?, "tenant", &name)?;
@@ -304,7 +312,7 @@ impl Patrol {
         })
     }
 
-    /// Sets a user's password. It disturbs no token (R10).
+    /// Sets a user's password. It disturbs no token (R10), and ends the sessions that the one before opened.
     ///
     /// # Errors
     /// As [`Patrol::rename_user`].

@@ -8,8 +8,10 @@ use patrol_policy::types::{Actor, ActorRole, Id, Timestamp};
 use serde::Serialize;
 
 use super::RequestId;
+use super::access::Identity;
+use super::activity::LATE;
 use super::clients::Client;
-use crate::store::{StoreError, TokenRow, Transaction, UserRow};
+use crate::store::{SiteRow, StoreError, TokenRow, Transaction, UserRow};
 use crate::time::rfc3339;
 
 /// Where a request came from, as far as it is known.
@@ -36,6 +38,8 @@ pub struct Caller {
     pub name: Option<String>,
     /// Where the request came from.
     pub origin: Origin,
+    /// The session in which it came, if any.
+    pub session: Option<Id>,
 }
 
 impl Caller {
@@ -50,6 +54,7 @@ impl Caller {
             actor,
             name,
             origin: Origin::default(),
+            session: None,
         }
     }
 
@@ -63,6 +68,7 @@ impl Caller {
             },
             name: None,
             origin: Origin::default(),
+            session: None,
         }
     }
 
@@ -76,7 +82,35 @@ impl Caller {
             },
             name: None,
             origin,
+            session: None,
         }
+    }
+
+    /// Whoever a session, or PAT, has let in, acting for themselves: as the PAT where there is one (R12), else as a
+    /// person.
+    #[must_use]
+    pub fn of(identity: &Identity, origin: Origin) -> Self {
+        let caller = match identity.token() {
+            Some(row) => Self::token(row.state.token.id, origin),
+            None => Self::user(identity.user_id(), origin),
+        };
+        Self {
+            name: Some(identity.user_name().to_owned()),
+            session: identity.session,
+            ..caller
+        }
+    }
+
+    /// The same, acting for others as an administrator. Whether the roles are enough for that is for the one who asks
+    /// to have tested, and that no PAT is behind it (R12).
+    #[must_use]
+    pub fn administrator(identity: &Identity, origin: Origin) -> Self {
+        let mut caller = Self::of(identity, origin);
+        caller.actor = Actor {
+            role: ActorRole::Administrator,
+            id: identity.user_id(),
+        };
+        caller
     }
 
     /// Whoever presented a PAT, or a session opened with one (R12).
@@ -89,6 +123,7 @@ impl Caller {
             },
             name: None,
             origin,
+            session: None,
         }
     }
 }
@@ -141,6 +176,8 @@ pub struct AuditEvent {
     tenant_id: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     tenant_name: Option<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    site_id: Option<String>,
     trace_uuid: String,
     /// The request that it happened in, by its sender's word. Not `trace_uuid`: that one holds the events of a batch
     /// together, and no client may put its own into somebody else's.
@@ -167,6 +204,9 @@ impl AuditEvent {
     /// An event of this type, that went well so far.
     pub(super) fn new(event_type: &'static str, at: Timestamp, caller: &Caller) -> Self {
         let by_user = caller.actor.role == ActorRole::User;
+        // Operators of the data directory have no identifier.
+        let person = by_user || caller.actor.role == ActorRole::Administrator;
+        let person = person && caller.actor.id != Id::default();
         let client = caller.origin.client.as_ref();
         let role = match caller.actor.role {
             ActorRole::User => None,
@@ -177,18 +217,19 @@ impl AuditEvent {
             event_time: rfc3339(at),
             event_outcome: Outcome::Success,
             event_outcome_reason: None,
-            initiating_user_id: by_user.then(|| caller.actor.id.to_string()),
+            initiating_user_id: person.then(|| caller.actor.id.to_string()),
             initiating_user_display_name: caller.name.clone(),
             initiating_user_email: None,
             initiating_user_role: role,
             initiating_user_ip_address: caller.origin.address,
             initiating_user_agent: caller.origin.user_agent.clone(),
-            initiating_session_id: None,
+            initiating_session_id: caller.session.map(|id| id.to_string()),
             initiating_url: caller.origin.url.clone(),
             initiating_client_id: client.map(|client| client.id().to_string()),
             initiating_client_name: client.map(|client| client.name().to_owned()),
             tenant_id: None,
             tenant_name: None,
+            site_id: None,
             trace_uuid: trace_id(at),
             request_id: caller.origin.request,
             pat_user_id: None,
@@ -196,7 +237,7 @@ impl AuditEvent {
             pat_name: None,
             pat_expiration_time: None,
             details: serde_json::Map::new(),
-            about: by_user.then_some(caller.actor.id),
+            about: (by_user && person).then_some(caller.actor.id),
             at,
         }
     }
@@ -282,6 +323,13 @@ impl AuditEvent {
         self
     }
 
+    /// It concerns this site.
+    pub(super) fn site(mut self, site: &SiteRow) -> Self {
+        self.site_id = Some(site.id.to_string());
+        self.detail("siteName", site.name.as_str())
+            .tenant(site.tenant, &site.tenant_name)
+    }
+
     /// It happened in, or to, this session.
     pub(super) fn session(mut self, id: Id) -> Self {
         self.initiating_session_id = Some(id.to_string());
@@ -296,9 +344,23 @@ impl AuditEvent {
 
     /// Appends it to the chain, in the transaction of what it records.
     pub(super) fn write(&self, transaction: &mut dyn Transaction) -> Result<(), StoreError> {
+        self.write_at(transaction, self.at)
+    }
+
+    /// When it counts as recorded: when it happened, unless it had to wait for so long that its hour may have been
+    /// read already.
+    const fn filed(&self, now: Timestamp) -> Timestamp {
+        if now.saturating_sub(self.at) > LATE {
+            now
+        } else {
+            self.at
+        }
+    }
+
+    fn write_at(&self, transaction: &mut dyn Transaction, at: Timestamp) -> Result<(), StoreError> {
         let body = serde_json::to_string(self)
             .map_err(|error| StoreError::Corrupt(format!("an audit event has no JSON form: {error}")))?;
-        transaction.append_audit(self.at, self.event_type, self.about, &body)
+        transaction.append_audit(at, self.event_type, self.about, &body)
     }
 }
 
@@ -361,7 +423,7 @@ impl Journal {
             (queue.events.clone(), queue.dropped)
         };
         for event in &events {
-            event.write(&mut *transaction)?;
+            event.write_at(&mut *transaction, event.filed(now))?;
         }
         if dropped > 0 {
             let more = AuditEvent::new("more_refusals", now, &Caller::system()).detail("count", dropped);

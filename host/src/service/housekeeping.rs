@@ -166,7 +166,16 @@ impl Patrol {
         self.decide(
             Operation::Sweep,
             |policy, call| policy.sweep(call, limit),
-            |call, swept| {
+            |call, mut swept| {
+                // Sessions that passwords opened are the host's own to judge, and to forget.
+                let parameters = self.parameters();
+                let (opened, used) = (
+                    call.now.saturating_sub(parameters.session_lifetime),
+                    call.now.saturating_sub(parameters.session_idle),
+                );
+                let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
+                swept.sessions = swept.sessions.saturating_add(forgotten);
+                swept.more |= forgotten >= limit && limit > 0;
                 if swept.ended > 0 || swept.forgotten > 0 {
                     let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())
                         .detail("ended", swept.ended)

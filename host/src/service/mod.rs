@@ -14,6 +14,8 @@
 //! * if uses cannot be written for [`STALLED`], there are no more verdicts until they can.
 
 mod access;
+mod accounts;
+mod activity;
 mod call;
 mod clients;
 mod directory;
@@ -24,6 +26,7 @@ mod gateway;
 mod housekeeping;
 mod request_id;
 mod review;
+mod sites;
 mod tokens;
 mod vitals;
 
@@ -44,6 +47,8 @@ use call::{Call, Operation};
 use events::{AuditEvent, Journal};
 
 pub use access::{Identity, SignIn};
+pub use accounts::AccountSignIn;
+pub use activity::ActivityHours;
 pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
 pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
@@ -52,6 +57,7 @@ pub use events::{Caller, Origin, Outcome};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
+pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
 

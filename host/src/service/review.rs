@@ -101,6 +101,20 @@ impl Patrol {
         Ok(ReviewedToken { row, outlook })
     }
 
+    /// The token of this user of this tenant, ended or not.
+    ///
+    /// # Errors
+    /// [`Error::NotFound`], also for a token of somebody else; or an outage.
+    pub fn token_of(&self, tenant: Id, owner: Id, token: Id) -> Result<TokenRow, Error> {
+        let row = self.store.read()?.token_row(token)?;
+        let of = |row: &TokenRow| (row.state.token.tenant, row.state.token.owner);
+        row.filter(|row| of(row) == (tenant, owner))
+            .ok_or_else(|| Error::NotFound {
+                what: "token",
+                name: token.to_string(),
+            })
+    }
+
     /// Calls `each` for every audit entry that the filter lets through, in order, until it says no.
     ///
     /// # Errors

@@ -9,7 +9,9 @@
 //!   next, or none of it.
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
+mod accounts;
 mod rows;
+mod sites;
 pub mod sqlite;
 
 use std::sync::Arc;
@@ -20,10 +22,14 @@ use patrol_policy::types::{
     TokenState,
 };
 
+pub use accounts::{
+    AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
+};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
+pub use sites::{AuditHour, NewSite, ReadSites, SiteRow, SiteScope, WriteSites};
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -79,6 +85,9 @@ pub trait Store: Send + Sync + 'static {
     /// The session with this identifier, uses not yet written included. The hot path.
     fn session(&self, id: Id) -> Result<Option<SessionRead>>;
 
+    /// The session that a password opened with this identifier, uses not yet written included. The hot path.
+    fn account_session(&self, id: Id) -> Result<Option<AccountRead>>;
+
     /// The client of the OAuth endpoints with this identifier, revoked ones included. On the hot path, too.
     fn client(&self, id: Id) -> Result<Option<Arc<ClientRow>>>;
 
@@ -88,6 +97,9 @@ pub trait Store: Send + Sync + 'static {
 
     /// Notes a use of a session, likewise.
     fn record_session_use(&self, id: Id, at: Timestamp, durable: bool) -> Result<()>;
+
+    /// Notes a use of a session that a password opened, likewise.
+    fn record_account_use(&self, id: Id, at: Timestamp, durable: bool) -> Result<()>;
 
     /// Writes all noted uses, and says how many records that were. Where it fails, all stay noted.
     fn flush(&self) -> Result<usize>;
@@ -111,7 +123,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: Send {
+pub trait Read: ReadAccounts + ReadSites {
     /// The policy's view of a token; see `wit/storage.wit` for this and the next ones.
     fn token_state(&self, id: Id) -> Result<Option<TokenState>>;
     /// A user as the policy sees it.
@@ -154,8 +166,6 @@ pub trait Read: Send {
     fn user(&self, id: Id) -> Result<Option<UserRow>>;
     /// The users, not deleted, with this name, of one tenant or of all.
     fn users_by_name(&self, tenant: Option<Id>, name: &str) -> Result<Vec<UserRow>>;
-    /// The stored password hash of a user, in PHC format.
-    fn password_hash(&self, user: Id) -> Result<Option<String>>;
     /// Clients of the OAuth endpoints, by name; revoked ones on demand.
     fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>>;
     /// The client with this identifier, revoked ones included.
@@ -171,7 +181,7 @@ pub trait Read: Send {
 }
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
-pub trait Transaction: Read {
+pub trait Transaction: Read + WriteAccounts + WriteSites {
     /// Stores a new token (R2).
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<()>;
     /// Replaces a token's secret.
@@ -216,7 +226,7 @@ pub trait Transaction: Read {
     fn set_email(&mut self, user: Id, email: Option<&str>) -> Result<()>;
     /// Replaces a user's roles (R4).
     fn set_roles(&mut self, user: Id, roles: &[String]) -> Result<()>;
-    /// Replaces a user's password hash (R10).
+    /// Replaces a user's password hash, which disturbs no token (R10) and ends the sessions that passwords opened.
     fn set_password_hash(&mut self, user: Id, hash: &str) -> Result<()>;
     /// Enables or disables a user (R4).
     fn set_enabled(&mut self, user: Id, enabled: bool) -> Result<()>;

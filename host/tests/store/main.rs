@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod accounts;
 mod audit;
 mod clients;
 mod coherence;
@@ -17,6 +18,7 @@ mod liveness;
 mod opening;
 mod people;
 mod records;
+mod sites;
 mod support;
 mod sweeping;
 mod totals;

@@ -100,10 +100,13 @@ fn user_settings_are_changed_one_by_one_r10() {
     assert!(row.has_password && !row.enabled);
     assert!(!read.owner(fixture.owner).unwrap().unwrap().enabled);
     assert_eq!(
-        read.password_hash(fixture.owner).unwrap().as_deref(),
+        read.password(fixture.owner)
+            .unwrap()
+            .and_then(|row| row.hash)
+            .as_deref(),
         Some("$argon2id$x")
     );
-    assert_eq!(read.password_hash(id()).unwrap(), None);
+    assert_eq!(read.password(id()).unwrap(), None);
     fixture.write(|transaction| {
         transaction.set_email(fixture.owner, None).unwrap();
         for error in [

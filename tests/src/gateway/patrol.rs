@@ -196,19 +196,30 @@ impl Patrol {
         server
     }
 
+    /// Sets a user's password.
+    pub fn set_password(&self, user: &str, password: &str) {
+        let output = self.run_with(&["--json", "user", "set-password", user], password);
+        assert!(output.status.success(), "{output:?}");
+    }
+
     /// What `patrol verify` says to a token.
     pub fn verify(&self, secret: &str) -> Value {
-        let mut command = self.command(&["--json", "verify"]);
+        let output = self.run_with(&["--json", "verify"], secret);
+        serde_json::from_slice(&output.stdout).expect("patrol prints JSON")
+    }
+
+    /// Runs a command that reads a line.
+    fn run_with(&self, arguments: &[&str], line: &str) -> Output {
+        let mut command = self.command(arguments);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         let mut child = command.spawn().expect("patrol can be started");
         let mut stdin = child.stdin.take().expect("it is piped");
-        writeln!(stdin, "{secret}").expect("patrol reads");
+        writeln!(stdin, "{line}").expect("patrol reads");
         drop(stdin);
-        let output = child.wait_with_output().expect("patrol ends");
-        serde_json::from_slice(&output.stdout).expect("patrol prints JSON")
+        child.wait_with_output().expect("patrol ends")
     }
 }
 

@@ -11,6 +11,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
         "tenant",
         &["create", "list", "show", "set-auth-method", "set-mfa"],
     ),
+    ("site", &["create", "list", "rename", "delete"]),
     (
         "user",
         &[
@@ -40,6 +41,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("identity", &["show", "rotate"]),
     ("policy", &["show"]),
     ("doctor", &[]),
+    ("openapi", &[]),
     ("completions", &[]),
     ("man", &[]),
 ];

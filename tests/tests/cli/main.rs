@@ -10,5 +10,6 @@ mod lists;
 mod output;
 mod route;
 mod serve;
+mod sites;
 mod support;
 mod walk;

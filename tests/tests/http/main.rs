@@ -9,13 +9,18 @@
     reason = "tests"
 )]
 
+mod activity;
 mod envoy;
+mod errors;
 mod gateways;
 mod identity;
 mod limits;
 mod oauth;
+mod passwords;
 mod routes;
 mod scripts;
+mod tenants;
+mod tokens;
 mod trouble;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
@@ -99,6 +104,31 @@ fn ask(server: SocketAddr, method: &str, uri: &str, from: &str, credential: &[(&
 
 fn api(server: SocketAddr, request: &str, session: &str) -> Answer {
     send(server, request, &[("x-tableau-session-token", session)], b"").unwrap()
+}
+
+/// Sends JSON with a session; an empty one is left out.
+fn post(server: SocketAddr, path: &str, session: &str, body: &serde_json::Value) -> Answer {
+    let mut headers = vec![("Content-Type", "application/json")];
+    if !session.is_empty() {
+        headers.push(("x-tableau-session-token", session));
+    }
+    let request = format!("POST {path}");
+    send(server, &request, &headers, body.to_string().as_bytes()).unwrap()
+}
+
+/// Asserts what went wrong.
+#[track_caller]
+fn assert_problem(answer: &Answer, status: u16, code: &str) {
+    assert_eq!(answer.status, status, "{answer:?}");
+    assert_eq!(
+        answer.header("content-type"),
+        Some("application/json"),
+        "{answer:?}"
+    );
+    let problem = answer.json();
+    assert_eq!(problem["errorCode"], code, "{answer:?}");
+    assert!(!problem["message"].as_str().unwrap().is_empty(), "{answer:?}");
+    assert_eq!(problem.as_object().unwrap().len(), 2, "{answer:?}");
 }
 
 fn session_of(answer: &Answer) -> String {

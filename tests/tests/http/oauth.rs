@@ -844,3 +844,44 @@ fn a_client_that_fails_too_often_is_put_off_and_a_good_one_and_dead_tokens_are_n
         assert_dead(&world.introspect("nonsense"), "asked often");
     }
 }
+
+#[test]
+fn a_session_of_a_password_is_told_and_ended_like_any_other_within_the_clients_limits() {
+    let world = World::new();
+    let it = &world.it;
+    let session = String::from_utf8(it.sign_in_as("alice")).unwrap();
+    let told = world.introspect(&session).json();
+    assert_eq!(
+        (&told["active"], &told["sub"]),
+        (&json!(true), &json!(it.alice.to_string()))
+    );
+    let elsewhere = client(it, "elsewhere", |spec| {
+        spec.audiences = vec!["reports".to_owned()]
+    });
+    assert_dead(
+        &world.ask(INTROSPECT, &elsewhere, &session),
+        "beyond the audience",
+    );
+    it.patrol
+        .create_tenant(&operator(), "umbrella", "password", false)
+        .unwrap();
+    let tenant = client(it, "umbrella", |spec| spec.tenant = Some("umbrella".to_owned()));
+    assert_dead(&world.ask(INTROSPECT, &tenant, &session), "beyond the tenant");
+    assert_eq!(world.ask(REVOKE, &tenant, &session).status, 200);
+    assert_eq!(world.introspect(&session).json()["active"], true);
+
+    assert_dead(&world.introspect(&session[..82]), "cut");
+    assert_dead(
+        &world.introspect(&session.replace("patrol_acc_", "patrol_ses_")),
+        "another kind",
+    );
+    // That of a disabled owner ends too: it would come back with its owner.
+    it.patrol
+        .set_enabled(&operator(), &user(it.alice), false)
+        .unwrap();
+    assert_dead(&world.introspect(&session), "of a disabled owner");
+    assert_eq!(world.revoke(&session).status, 200);
+    it.patrol.set_enabled(&operator(), &user(it.alice), true).unwrap();
+    assert_dead(&world.introspect(&session), "ended");
+    assert_eq!(bearer(world.listener.address, &session).status, 401);
+}

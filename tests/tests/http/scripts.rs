@@ -28,7 +28,7 @@ fn a_script_signs_in_uses_its_session_and_signs_out() {
     assert_eq!(answer.header("content-type"), Some("application/json"));
     assert_eq!(answer.header("cache-control"), Some("no-store"));
 
-    // The other calls come later: that there is none is told to sessions only.
+    // That there is no such call is told to sessions only.
     for request in ["GET /api/v1/anything", "POST /api/v9", "PUT /api/v2/sessions/x"] {
         let answer = api(listener.address, request, &session);
         assert_eq!(

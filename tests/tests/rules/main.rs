@@ -21,5 +21,6 @@ mod r08_revocation;
 mod r09_method;
 mod r10_undisturbed;
 mod r11_multi_factor;
+mod r11_sessions;
 mod r12_audience;
 mod r13_names;

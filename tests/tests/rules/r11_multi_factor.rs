@@ -1,10 +1,9 @@
 //! R11: with multi-factor authentication on, the REST API wants a PAT instead of a password.
 
-use patrol::service::{Error, Origin};
-use patrol::store::UserRow;
+use patrol::service::{AccountSignIn, Error, Origin};
 use patrol_policy::Secret;
 use patrol_policy::types::RefusalReason;
-use patrol_tests::deployment::{Deployment, assert_refused, operator, user};
+use patrol_tests::deployment::{AUDIENCE, Deployment, assert_refused, operator, user};
 
 const EVENT: &str = "login_with_password";
 const PASSWORD: &str = "correct horse battery staple";
@@ -18,16 +17,19 @@ fn with_password() -> Deployment {
     it
 }
 
-fn sign_in(it: &Deployment, name: &str, password: &str) -> Result<UserRow, Error> {
+fn sign_in(it: &Deployment, name: &str, password: &str) -> Result<AccountSignIn, Error> {
     let password = Secret::new(password.into());
     it.patrol
-        .sign_in_with_password("acme", name, &password, &Origin::default())
+        .sign_in_with_password(Some("acme"), name, &password, AUDIENCE, &Origin::default())
 }
 
 #[test]
 fn r11_with_multi_factor_off_a_password_signs_in_and_a_pat_does() {
     let it = with_password();
-    assert_eq!(sign_in(&it, "alice", PASSWORD).unwrap().id, it.alice);
+    assert_eq!(
+        sign_in(&it, "alice", PASSWORD).unwrap().identity.user_id(),
+        it.alice
+    );
     it.assert_event(EVENT, "success", None);
     assert_eq!(it.last_event(EVENT)["initiatingUserId"], it.alice.to_string());
     let token = it.issue(it.alice, "one");
@@ -73,7 +75,7 @@ fn r11_with_multi_factor_on_a_disabled_account_answers_as_any_other() {
 #[test]
 fn r11_a_wrong_password_a_wrong_name_and_a_disabled_account_are_answered_alike() {
     let it = with_password();
-    let wrong = |result: Result<UserRow, Error>| {
+    let wrong = |result: Result<AccountSignIn, Error>| {
         assert!(matches!(result, Err(Error::WrongPassword)), "{result:?}");
         it.assert_event(EVENT, "unauthorized", Some("user name or password is wrong"));
     };
@@ -96,6 +98,30 @@ fn r11_names_are_read_as_everywhere_else() {
         .rename_user(&operator(), &user(it.alice), "Zoé")
         .unwrap();
     for name in ["Zoé", "Zoe\u{301}", "  Zoé "] {
-        assert_eq!(sign_in(&it, name, PASSWORD).unwrap().id, it.alice);
+        assert_eq!(sign_in(&it, name, PASSWORD).unwrap().identity.user_id(), it.alice);
     }
+}
+
+#[test]
+fn r11_the_tenant_need_not_be_named_while_there_is_one() {
+    let it = with_password();
+    let sign_in = |tenant: Option<&str>| {
+        let password = Secret::new(PASSWORD.into());
+        it.patrol
+            .sign_in_with_password(tenant, "alice", &password, AUDIENCE, &Origin::default())
+    };
+    for tenant in [None, Some("acme"), Some(&*it.tenant.to_string())] {
+        assert_eq!(
+            sign_in(tenant).unwrap().identity.user_id(),
+            it.alice,
+            "{tenant:?}"
+        );
+    }
+    assert!(matches!(sign_in(Some("elsewhere")), Err(Error::WrongPassword)));
+    it.patrol
+        .create_tenant(&operator(), "umbrella", "password", false)
+        .unwrap();
+    assert!(matches!(sign_in(None), Err(Error::Invalid(_))));
+    assert!(matches!(sign_in(Some("umbrella")), Err(Error::WrongPassword)));
+    sign_in(Some("acme")).unwrap();
 }

@@ -53,7 +53,7 @@ use patrol_policy::types::Id;
 use quick_cache::sync::Cache;
 use rusqlite::Connection;
 
-use crate::store::{ClientRow, SessionRow, TokenRow};
+use crate::store::{AccountRow, ClientRow, SessionRow, TokenRow};
 
 /// `WALINDEX_MAX_VERSION` of SQLite; it has not changed since WAL was introduced.
 const WAL_INDEX_VERSION: u32 = 3_007_000;
@@ -160,6 +160,7 @@ pub(super) struct HotRows {
     pub(super) watch: Watch,
     pub(super) tokens: Rows<TokenRow>,
     pub(super) sessions: Rows<SessionRow>,
+    pub(super) accounts: Rows<AccountRow>,
     pub(super) clients: Rows<ClientRow>,
 }
 

@@ -299,7 +299,8 @@ impl<'a> Columns<'a> {
         }
     }
 
-    fn end(&mut self) -> Result<Option<End>> {
+    /// An end mark: time and cause.
+    pub(super) fn end(&mut self) -> Result<Option<End>> {
         let at: Option<Timestamp> = self.take()?;
         let cause: Option<String> = self.take()?;
         match (at, cause) {

@@ -56,6 +56,9 @@ impl Opener {
         unwritten_uses(&connection, "unwritten_session_use", &self.uses, |uses, id| {
             uses.sessions.latest(id)
         })?;
+        unwritten_uses(&connection, "unwritten_account_use", &self.uses, |uses, id| {
+            uses.accounts.latest(id)
+        })?;
         Ok(connection)
     }
 

@@ -6,6 +6,7 @@
 //! * Last-used times are written together, a moment later, and nobody can tell; see `uses.rs`.
 //! * A commit waits for the disk. Only a flush of last-used times does not: a power failure may undo it.
 
+mod accounts;
 mod audit;
 mod cache;
 mod columns;
@@ -15,6 +16,7 @@ mod open;
 mod queries;
 mod read;
 mod schema;
+mod sites;
 mod uses;
 mod write;
 
@@ -31,7 +33,10 @@ use self::cache::HotRows;
 use self::connections::{Durability, Lent as _, Readers, WriteGuard, Writer};
 use self::read::View;
 use self::uses::Uses;
-use super::{ClientRow, Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction};
+use super::{
+    AccountRead, ClientRow, Read, Result, SessionRead, Store, StoreError, TokenRead, Transaction,
+    WriteAccounts as _,
+};
 
 /// How long a use that must be on disk before the verdict is given waits for other writers. A gateway that asks for
 /// a verdict does not wait for long, and a late yes is worth nothing.
@@ -98,6 +103,22 @@ impl Store for SqliteStore {
         })
     }
 
+    fn account_session(&self, id: Id) -> Result<Option<AccountRead>> {
+        self.uses.consistent(|| {
+            let row = self.hot.accounts.get_or_read(&self.hot.watch, id, || {
+                let view = View {
+                    lent: self.readers.borrow()?,
+                    uses: Arc::clone(&self.uses),
+                };
+                view.stored_account(id)
+            })?;
+            Ok(row.map(|row| AccountRead {
+                last_used: self.uses.latest_account_use(&row.session),
+                row,
+            }))
+        })
+    }
+
     fn client(&self, id: Id) -> Result<Option<Arc<ClientRow>>> {
         self.hot.clients.get_or_read(&self.hot.watch, id, || {
             let view = View {
@@ -125,6 +146,16 @@ impl Store for SqliteStore {
             return transaction.lent.commit();
         }
         self.uses.sessions.note(id, at, None);
+        Ok(())
+    }
+
+    fn record_account_use(&self, id: Id, at: Timestamp, durable: bool) -> Result<()> {
+        if durable {
+            let mut transaction = self.transaction(Durability::Full, VERDICT_PATIENCE)?;
+            transaction.put_account_use(id, at)?;
+            return transaction.lent.commit();
+        }
+        self.uses.accounts.note(id, at, None);
         Ok(())
     }
 

@@ -32,7 +32,7 @@ pub struct OpenOptions {
     pub busy_limit: Duration,
     /// How many reading connections stay open. More are opened, for a while, when they are needed.
     pub readers: usize,
-    /// How many tokens, and how many sessions, are kept in memory.
+    /// How many tokens, and how many sessions of either kind, are kept in memory.
     pub cached: usize,
 }
 
@@ -166,6 +166,7 @@ pub(super) fn open(directory: &Path, options: &OpenOptions) -> Result<SqliteStor
         watch,
         tokens: Rows::new(options.cached),
         sessions: Rows::new(options.cached),
+        accounts: Rows::new(options.cached),
         clients: Rows::new(CLIENTS_CACHED),
     };
     let readers = Arc::new(Readers::new(Arc::clone(&opener), options.readers));

@@ -143,7 +143,9 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::*;
+    use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::{OpenOptions, SqliteStore};
 
     /// How SQLite goes about a query, one step a line.
@@ -184,6 +186,32 @@ mod tests {
             let plan = plan(sql);
             assert!(!scans_tokens(&plan), "{sql}\n{plan}");
         }
+    }
+
+    #[test]
+    fn each_page_of_a_tenant_is_found_by_an_index_and_comes_in_its_order() {
+        for (sql, index) in [
+            (SITES, "s USING INDEX site_page (tenant=? AND id>?)"),
+            (USERS_PAGE, "u USING INDEX user_page (tenant=? AND id>?)"),
+            (
+                AUDIT_HOURS,
+                "audit USING INDEX audit_hour (<expr>=? AND <expr>>? AND <expr><?)",
+            ),
+            (
+                AUDIT_HOUR,
+                "audit USING INDEX audit_hour (<expr>=? AND <expr>=? AND rowid>?)",
+            ),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            // Sorting would look at all of what a page is only a part of.
+            assert!(
+                !plan.contains("TEMP B-TREE") && !plan.contains("SCAN"),
+                "{sql}\n{plan}"
+            );
+        }
+        let plan = plan(ACCOUNT_ROW);
+        assert!(!plan.contains("SCAN"), "{plan}");
     }
 
     #[test]

@@ -57,7 +57,7 @@ impl<C: Lent> View<C> {
     }
 
     /// All rows.
-    fn all<T>(
+    pub(super) fn all<T>(
         &self,
         sql: &str,
         parameters: impl Params,
@@ -284,15 +284,6 @@ impl<C: Lent> Read for View<C> {
         self.all(sql, params![tenant.map(Id::to_bytes), name], |columns| {
             columns.user_row()
         })
-    }
-
-    fn password_hash(&self, user: Id) -> Result<Option<String>> {
-        let hash = self.first(
-            "SELECT password_hash FROM user WHERE id = ?1",
-            [user.to_bytes()],
-            |columns| columns.take(),
-        )?;
-        Ok(hash.flatten())
     }
 
     fn clients(&self, revoked: bool) -> Result<Vec<ClientRow>> {

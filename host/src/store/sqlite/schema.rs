@@ -18,12 +18,13 @@
 use rusqlite::{Connection, TransactionBehavior};
 
 use super::open::OpenError;
+use super::sites::event_tenant;
 
 /// Marks the file as ours: "PATR".
 const APPLICATION_ID: i64 = 0x5041_5452;
 
 /// Each entry brings the schema from its index to the next version. Entries are never edited once released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, SITES_AND_ACCOUNTS];
 
 const VERSION_1: &str = "
 CREATE TABLE meta (
@@ -126,6 +127,52 @@ CREATE INDEX audit_at ON audit (at);
 CREATE INDEX audit_user ON audit (user) WHERE user IS NOT NULL;
 ";
 
+/// Sites, each tenant with one; sessions that passwords opened; and what lists a tenant's users and events page by page.
+///
+/// * `audit_hour` looks at the body, so that what it says of an entry is sealed like the entry itself.
+/// * A user's `password_epoch` counts how often the password was set.
+const SITES_AND_ACCOUNTS: &str = concat!(
+    "
+CREATE TABLE site (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    tenant INTEGER NOT NULL REFERENCES tenant (key),
+    name TEXT NOT NULL,
+    content_url TEXT NOT NULL,
+    created INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX site_page ON site (tenant, id);
+CREATE UNIQUE INDEX site_name ON site (tenant, name);
+CREATE UNIQUE INDEX site_content_url ON site (tenant, content_url);
+INSERT INTO site (id, tenant, name, content_url, created)
+SELECT unhex(hex(randomblob(6)) || '4' || substr(hex(randomblob(2)), 2) || '8' || substr(hex(randomblob(8)), 2)),
+    key, 'Default', '', created FROM tenant;
+
+ALTER TABLE user ADD COLUMN password_epoch INTEGER NOT NULL DEFAULT 0;
+CREATE INDEX user_page ON user (tenant, id) WHERE deleted_at IS NULL;
+
+CREATE TABLE account_session (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    owner INTEGER NOT NULL REFERENCES user (key),
+    audience INTEGER NOT NULL REFERENCES audience (id),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    opened INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,
+    owner_epoch INTEGER NOT NULL,
+    tenant_epoch INTEGER NOT NULL,
+    password_epoch INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_cause TEXT,
+    CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX account_session_opened ON account_session (opened);
+CREATE INDEX account_session_used ON account_session (last_used);
+CREATE INDEX account_session_ended ON account_session (ended_at) WHERE ended_at IS NOT NULL;
+
+CREATE INDEX audit_hour ON audit (",
+    event_tenant!(),
+    ", at / 3600000);
+"
+);
 /// Clients of the OAuth endpoints. A revoked one stays, without its digest, for those who read the audit trail; its
 /// name becomes free.
 const VERSION_2: &str = "

@@ -21,7 +21,7 @@ use std::time::Instant;
 
 use patrol_policy::types::{Id, Session, SessionState, Timestamp, TokenState};
 
-use crate::store::TokenRow;
+use crate::store::{AccountSession, TokenRow};
 
 /// Threads that note uses of different records rarely meet.
 const SHARDS: usize = 32;
@@ -34,11 +34,12 @@ pub(super) struct Use {
     pub(super) from: Option<Arc<str>>,
 }
 
-/// Uses of tokens and sessions that are not yet written.
+/// Uses of tokens and sessions, of both kinds, that are not yet written.
 #[derive(Debug, Default)]
 pub(super) struct Uses {
     pub(super) tokens: Noted,
     pub(super) sessions: Noted,
+    pub(super) accounts: Noted,
     /// Counts the times that entries left.
     departures: AtomicU64,
 }
@@ -84,12 +85,19 @@ impl Uses {
         }
     }
 
+    /// The last use of a session that a password opened, as known here.
+    pub(super) fn latest_account_use(&self, session: &AccountSession) -> Timestamp {
+        let noted = self.accounts.latest(session.id);
+        noted.map_or(session.last_used, |at| at.max(session.last_used))
+    }
+
     /// Everything that is noted, to be written.
     pub(super) fn collect(&self) -> Batch {
         let taken = Instant::now();
         Batch {
             tokens: self.tokens.collect(),
             sessions: self.sessions.collect(),
+            accounts: self.accounts.collect(),
             taken,
         }
     }
@@ -99,6 +107,7 @@ impl Uses {
         self.departures.fetch_add(1, Ordering::SeqCst);
         self.tokens.remove(&batch.tokens, batch.taken);
         self.sessions.remove(&batch.sessions, batch.taken);
+        self.accounts.remove(&batch.accounts, batch.taken);
     }
 
     /// How many records have an entry.
@@ -108,9 +117,9 @@ impl Uses {
 
     /// Since when the oldest entry has been waiting, or a little earlier.
     pub(super) fn oldest(&self) -> Option<Instant> {
-        [self.tokens.oldest(), self.sessions.oldest()]
+        [&self.tokens, &self.sessions, &self.accounts]
             .into_iter()
-            .flatten()
+            .filter_map(Noted::oldest)
             .min()
     }
 }
@@ -120,13 +129,15 @@ impl Uses {
 pub(super) struct Batch {
     pub(super) tokens: Vec<Use>,
     pub(super) sessions: Vec<Use>,
+    pub(super) accounts: Vec<Use>,
     taken: Instant,
 }
 
 impl Batch {
     /// How many records it touches.
     pub(super) const fn len(&self) -> usize {
-        self.tokens.len().saturating_add(self.sessions.len())
+        let sessions = self.sessions.len().saturating_add(self.accounts.len());
+        self.tokens.len().saturating_add(sessions)
     }
 }
 

@@ -11,7 +11,9 @@ use super::connections::{Lent, WriteGuard};
 use super::error::or_exists;
 use super::read::View;
 use super::{audit, uses::Batch};
-use crate::store::{NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Transaction};
+use crate::store::{
+    NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Transaction, WriteAccounts as _,
+};
 
 const INSERT_TOKEN: &str = "
     INSERT INTO token (id, owner, audience, name, scheme, digest, generation, previous_scheme, previous_digest,
@@ -84,12 +86,12 @@ fn no_such(what: &'static str, id: Id) -> StoreError {
 
 impl View<WriteGuard> {
     /// Executes a statement; says how many rows it changed.
-    fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
+    pub(super) fn execute(&self, sql: &str, parameters: impl Params) -> Result<usize> {
         Ok(self.prepare(sql)?.execute(parameters)?)
     }
 
     /// Executes a statement that changes a limited number of rows; says how many.
-    fn sweep(&self, sql: &str, parameters: impl Params) -> Result<u32> {
+    pub(super) fn sweep(&self, sql: &str, parameters: impl Params) -> Result<u32> {
         let changed = self.execute(sql, parameters)?;
         u32::try_from(changed).map_err(|_| StoreError::Unavailable("too many rows were changed".to_owned()))
     }
@@ -110,6 +112,9 @@ impl View<WriteGuard> {
         }
         for one in &batch.sessions {
             self.put_session_use(one.id, one.at)?;
+        }
+        for one in &batch.accounts {
+            self.put_account_use(one.id, one.at)?;
         }
         Ok(())
     }
@@ -340,7 +345,7 @@ impl Transaction for View<WriteGuard> {
     }
 
     fn set_password_hash(&mut self, user: Id, hash: &str) -> Result<()> {
-        let sql = "UPDATE user SET password_hash = ?2 WHERE id = ?1";
+        let sql = "UPDATE user SET password_hash = ?2, password_epoch = password_epoch + 1 WHERE id = ?1";
         self.change_user(user, sql, params![user.to_bytes(), hash])
     }
 
