@@ -65,6 +65,8 @@ fn what_routes_and_limits_say<G: Gateway>() {
     let configuration = r#"
         [limits]
         failures_per_address = 3
+        [identity]
+        signed = true
         [[route]]
         path = "/open/**"
         anonymous = true
@@ -94,10 +96,10 @@ fn what_routes_and_limits_say<G: Gateway>() {
 
     assert_problem(&ask("/office/safe", &[&bearer]), 403);
     assert_eq!(upstream.requests(), 0);
-    assert_eq!(
-        ask("/desk", &[&bearer]).arrived().header("X-Patrol-Roles"),
-        "clerk"
-    );
+    let arrived = ask("/desk", &[&bearer]).arrived();
+    assert_eq!(arrived.header("X-Patrol-Roles"), "clerk");
+    let signed = arrived.header("X-Patrol-Identity");
+    assert_eq!(signed.split('.').count(), 3, "{signed}");
     patrol.json(&["user", "set-roles", "ann", "boss"]);
     assert_eq!(
         ask("/office/safe", &[&bearer]).arrived().header("X-Patrol-Roles"),
@@ -105,7 +107,8 @@ fn what_routes_and_limits_say<G: Gateway>() {
     );
 
     // Nobody in particular, whoever they say they are.
-    let arrived = ask("/open/x", &["X-Patrol-User: root"]).arrived();
+    let arrived = ask("/open/x", &["X-Patrol-User: root", "X-Patrol-Identity: root"]).arrived();
+    assert!(!format!("{arrived:?}").contains("root"), "{arrived:?}");
     assert!(arrived.all("X-Patrol-User").is_empty(), "{arrived:?}");
     assert_eq!(
         ask("/open/x", &[&bearer]).arrived().header("X-Patrol-User"),
