@@ -6,7 +6,7 @@
 //! * with the [identity headers](crate::gate::IDENTITY_HEADERS), and with no others of these names that the client
 //!   sent, however it spelt them;
 //! * without the headers that held, or could hold, its credential;
-//! * with an [`Identity`](crate::service::Identity) in its extensions, unless its route lets in anyone and it is nobody
+//! * with an [`Identity`] in its extensions, unless its route lets in anyone and it is nobody
 //!   known;
 //! * with an `x-request-id`, by which Patrol's log and audit trail know it.
 //!

@@ -22,7 +22,7 @@ pub fn patrol() -> PathBuf {
 /// The path of an example of the library, up to date with its source.
 ///
 /// # Panics
-/// As [`patrol`].
+/// As [`patrol()`].
 #[must_use]
 pub fn example(name: &str) -> PathBuf {
     build(&["--example", name]).join("examples").join(name)

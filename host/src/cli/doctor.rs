@@ -14,6 +14,7 @@ use super::failure::Exit;
 use super::print::{date, hex, plain};
 use super::{Session, caller};
 use crate::config::Config;
+use crate::gate::{KeyError, Keys};
 use crate::service::{OpenError, Patrol, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
@@ -100,6 +101,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
     let config = configuration(session, &mut findings);
     if directory(&data, &mut findings) {
         cache(&data, &mut findings);
+        identity(&data, &mut findings);
         let serving = server(&data, &mut findings);
         if let Some(patrol) = open(&data, config, &mut findings) {
             integrity(&patrol, &mut findings);
@@ -276,6 +278,17 @@ fn cache(data: &Path, findings: &mut Findings) {
                  remove it"
             ),
         ),
+    }
+}
+
+fn identity(data: &Path, findings: &mut Findings) {
+    const WHAT: &str = "identity key";
+    match Keys::load(data) {
+        Ok(Some(_)) => findings.ok(WHAT, "it can be used"),
+        Ok(None) => findings.ok(WHAT, "there is none yet: the first signature makes it"),
+        // Who may use it was looked at with the other files.
+        Err(KeyError::Exposed { .. }) => {}
+        Err(error) => findings.fail(WHAT, error.to_string()),
     }
 }
 

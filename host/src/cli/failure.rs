@@ -194,7 +194,10 @@ fn say(exit: Exit, reason: Option<RefusalReason>, message: &str, json: bool) {
 
 /// What is wrong with a configuration, a line for each mistake.
 pub(super) fn mistakes(error: &anyhow::Error) -> Vec<String> {
-    vec![one_line(error)]
+    match error.downcast_ref() {
+        Some(ConfigError::Mistakes { mistakes, .. }) => mistakes.iter().map(one_line).collect(),
+        _ => vec![one_line(error)],
+    }
 }
 
 /// A message in one line: a parser's drawing of the mistake is left out, the rest is joined.

@@ -49,11 +49,18 @@ pub(super) struct ServeArgs {
     allow_non_loopback: bool,
 }
 
+impl ServeArgs {
+    /// The configuration, with what the command line says otherwise.
+    fn over(&self, mut config: Config) -> Config {
+        config.server.listen = self.listen.unwrap_or(config.server.listen);
+        config.server.allow_non_loopback |= self.allow_non_loopback;
+        config
+    }
+}
+
 /// Each step can fail for one reason of its own, which is then told: configuration, data, another server, address.
 pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exit> {
-    let mut started = session.config()?;
-    started.server.listen = args.listen.unwrap_or(started.server.listen);
-    started.server.allow_non_loopback |= args.allow_non_loopback;
+    let started = args.over(session.config()?);
     let config = &started.server;
     config.check()?;
     let patrol = Arc::new(session.open_with(true, true)?);
@@ -80,6 +87,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
         announce(session, &patrol, listening)?;
         let mut watch = Watch {
             session,
+            args,
             gate: &gate,
             started: &started,
             signals,
@@ -118,6 +126,7 @@ const GRACE: Duration = Duration::from_secs(2);
 /// The server while it runs.
 struct Watch<'a> {
     session: &'a Session,
+    args: &'a ServeArgs,
     gate: &'a Arc<Gate>,
     started: &'a Config,
     signals: Signals,
@@ -195,7 +204,7 @@ impl Watch<'_> {
 
     fn reload(&self) {
         self.notifier.reloading();
-        reload(self.session, self.gate, self.started);
+        reload(self.session, self.args, self.gate, self.started);
         self.notifier.ready(&self.status);
     }
 }

@@ -1,5 +1,6 @@
 //! The configuration: a TOML file, with a default for everything.
 
+mod error;
 mod examine;
 mod pattern;
 mod rules;
@@ -7,13 +8,14 @@ mod schema;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use patrol_policy::types::Parameters;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Isolation;
 use crate::time::Millis;
+pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
@@ -219,9 +221,10 @@ pub enum Challenge {
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields, default)]
 pub struct RouteConfig {
-    /// The path: `*` stands for anything within a segment, `**` for any number of segments.
+    /// The path: `*` stands for anything within a segment, the segment `**` for any number of them, none included, so
+    /// that `/git/**` is `/git` too. All else stands for itself, in the same case; the request's path is decoded first.
     pub path: String,
-    /// The methods; empty: all.
+    /// The methods; empty: all. HEAD goes where GET does.
     pub methods: Vec<String>,
     /// The audience that a token must be for (R12).
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -231,7 +234,8 @@ pub struct RouteConfig {
     /// Roles of which the caller must have all (R4).
     pub all_roles: Vec<String>,
     /// The forms in which a credential is read: `"bearer"`, `"basic"`, `"token"`, `"bare"`, `"session"`, or the name
-    /// of a header.
+    /// of a header. By default all of these but `"bare"`, and the headers of `[http]`. A credential in another form is
+    /// as none.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub credentials: Option<Vec<String>>,
     /// What a 401 asks for.
@@ -323,43 +327,6 @@ impl Default for HttpConfig {
             realm: "patrol".to_owned(),
         }
     }
-}
-
-/// A configuration that cannot be used, with what to mend.
-#[derive(Debug, thiserror::Error)]
-pub enum ConfigError {
-    /// The file cannot be read.
-    #[error("cannot read the configuration {path}: {error}", path = .path.display())]
-    Read {
-        /// The file.
-        path: PathBuf,
-        /// Why.
-        error: std::io::Error,
-    },
-    /// The configuration has mistakes.
-    #[error("{}", told(.path.as_deref(), .mistakes))]
-    Mistakes {
-        /// The file, where it was read from one.
-        path: Option<PathBuf>,
-        /// All of them; at least one.
-        mistakes: Vec<Mistake>,
-    },
-}
-
-/// The first mistake, and how many more there are.
-fn told(path: Option<&Path>, mistakes: &[Mistake]) -> String {
-    let path = path
-        .map(|path| format!(" {}", path.display()))
-        .unwrap_or_default();
-    let first = mistakes.first().map(ToString::to_string).unwrap_or_default();
-    let more = match mistakes.len() {
-        0 | 1 => String::new(),
-        number => format!(
-            " (and {} more: see `patrol config check`)",
-            number.saturating_sub(1)
-        ),
-    };
-    format!("the configuration{path} has a mistake: {first}{more}")
 }
 
 /// A step on the way to a value.

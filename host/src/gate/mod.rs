@@ -26,7 +26,7 @@ use std::time::{Duration, Instant};
 
 use arc_swap::ArcSwap;
 use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
-use patrol_policy::token::{PAT_PREFIX, SESSION_PREFIX};
+use patrol_policy::token::{CLIENT_PREFIX, PAT_PREFIX, SESSION_PREFIX};
 use patrol_policy::types::Id;
 
 use crate::config::{Config, ConfigError, IdentityConfig};
@@ -461,7 +461,7 @@ impl Origin {
 /// What a client says of itself and of what it wants, without a token that it may have put there: the trail is kept,
 /// and read by others (R1).
 fn without_tokens(mut text: String) -> String {
-    for prefix in [PAT_PREFIX, SESSION_PREFIX] {
+    for prefix in [PAT_PREFIX, SESSION_PREFIX, CLIENT_PREFIX] {
         let mut from = 0;
         while let Some(at) = text.get(from..).and_then(|rest| rest.find(prefix)) {
             from = from.saturating_add(at).saturating_add(prefix.len());

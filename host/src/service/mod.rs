@@ -37,8 +37,8 @@ use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, 
 
 use crate::config::{Config, check_audience};
 use crate::policy::{Answer, Options, Policy};
+use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
-use crate::store::{AuditHead, Store, StoreError};
 use crate::time::{Clock, SystemClock};
 use call::{Call, Operation};
 use events::{AuditEvent, Journal};
@@ -54,6 +54,12 @@ pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
+
+// What callers are handed, and hand in: they need know nothing of where it comes from.
+pub use crate::policy::Fault;
+pub use crate::store::{
+    AuditEntry, AuditFilter, AuditHead, StoreError, TenantRow, TokenFilter, TokenRow, UserRow,
+};
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.
 pub const WRITE_THROUGH: Duration = MINUTE;
@@ -213,6 +219,7 @@ impl Patrol {
     }
 
     /// The store, for what only reads.
+    #[doc(hidden)]
     #[must_use]
     pub fn store(&self) -> &dyn Store {
         &*self.store

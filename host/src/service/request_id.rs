@@ -69,10 +69,10 @@ impl RequestId {
         STATE.set(Some((thread, count)));
         let id = (u128::from(thread) << 64) | u128::from(mixed(thread ^ count));
         let mut text = [0; LONGEST];
-        for (digit, place) in text.iter_mut().take(32).zip((0..32_u32).rev()) {
-            // The lowest four bits of what is shifted to the end.
-            let [.., low] = id.unbounded_shr(place.saturating_mul(4)).to_be_bytes();
-            *digit = char::from_digit(u32::from(low & 15), 16).map_or(b'0', |digit| digit as u8);
+        for (pair, byte) in text.chunks_exact_mut(2).zip(id.to_be_bytes()) {
+            if let [high, low] = pair {
+                (*high, *low) = (digit(byte >> 4), digit(byte & 15));
+            }
         }
         Self { text, length: 32 }
     }
@@ -89,6 +89,14 @@ impl RequestId {
     pub fn as_str(&self) -> &str {
         let text = self.text.get(..usize::from(self.length)).unwrap_or_default();
         std::str::from_utf8(text).unwrap_or_default()
+    }
+}
+
+/// The hexadecimal digit of a number below 16.
+const fn digit(number: u8) -> u8 {
+    match number {
+        ..10 => b'0'.wrapping_add(number),
+        _ => b'a'.wrapping_add(number).wrapping_sub(10),
     }
 }
 
@@ -187,7 +195,7 @@ mod tests {
 
     #[test]
     fn no_secret_can_stand_in_one_r1() {
-        for kind in [Kind::Pat, Kind::Session] {
+        for kind in [Kind::Pat, Kind::Session, Kind::Client] {
             let secret = compose(kind, Id::from_u128(1), &[7; 32]);
             let text = secret.expose();
             let prefix = kind.prefix().len();

@@ -47,6 +47,9 @@ credential_headers = ["X-Api-Key"]
 failures_per_address = 0
 failures_per_token = 0
 
+[identity]
+signed = true
+
 [[route]]
 path = "/open/**"
 anonymous = true
@@ -117,7 +120,7 @@ pub struct Ways {
     /// What becomes of `Connection: X-Patrol-User`, by which a client asks the gateway to drop what Patrol says.
     pub connection: Fate,
     /// Whether Patrol is told which request it is about, and from where. Where it is asked about the token alone, the
-    /// gateway decides by path and method.
+    /// gateway decides by path and method, and no identity is signed.
     pub tells_request: bool,
     /// Whether connections to Patrol are used again.
     pub keeps_connections: bool,

@@ -44,6 +44,7 @@ fn sound_data_is_found_sound() {
             "data directory",
             "permissions",
             "compiled code",
+            "identity key",
             "server",
             "schema",
             "database",

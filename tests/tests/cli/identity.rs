@@ -86,4 +86,9 @@ fn a_key_that_others_can_read_is_10_and_found_by_the_doctor() {
     fs::write(&path, "{}").unwrap();
     let message = home.run(&["identity", "show"]).failed(10);
     assert!(message.contains("damaged"), "{message}");
+    let run = home.run(&["doctor"]);
+    assert!(
+        run.code == Some(12) && run.out.contains("FAIL  identity key"),
+        "{run:?}"
+    );
 }

@@ -12,7 +12,7 @@ use patrol_tests::gateway::nginx::{Nginx, Site};
 use patrol_tests::gateway::patrol::{Patrol, Token};
 use patrol_tests::gateway::tap::Tap;
 use patrol_tests::gateway::upstream::Upstream;
-use patrol_tests::gateway::{Running, free_port, wait_for};
+use patrol_tests::gateway::{Running, find, free_port, wait_for};
 
 /// nginx with the shipped configuration, Patrol beside it with the user `ann`, and a service.
 pub struct Behind {
@@ -115,7 +115,7 @@ impl Behind {
     /// A client with nobody's settings, in a home of its own.
     pub fn client(&self, program: &str) -> Command {
         let home = self.directory("home");
-        let mut command = Command::new(program);
+        let mut command = Command::new(find(program).expect("it was asked for"));
         for (name, _) in std::env::vars_os() {
             let name = name.to_string_lossy().to_ascii_lowercase();
             let settings = [

@@ -1,8 +1,11 @@
 //! Apache, with mod_oauth2 and introspection.
 
 use patrol_tests::gateway::apache_oauth2::{ApacheOauth2, MODULE, open};
+use patrol_tests::gateway::client::decided;
 use patrol_tests::gateway::files::{copy, replace, shipped};
-use patrol_tests::gateway::probe::{Form, World};
+use patrol_tests::gateway::patrol::Patrol;
+use patrol_tests::gateway::probe::{Form, Gateway as _, World};
+use patrol_tests::gateway::upstream::Upstream;
 use patrol_tests::gateway::{free_port, have, is_root, readme, wait_for};
 use serde_json::json;
 
@@ -38,7 +41,7 @@ fn the_trail_names_apache_as_the_client_that_asked_and_its_log_no_token() {
     for event in &events {
         assert_eq!(event["eventOutcomeReason"], "revoked", "{event}");
     }
-    let log = patrol_tests::gateway::probe::Gateway::log(&world.gateway);
+    let log = world.gateway.log();
     assert!(log.contains("resuming normal operations"), "{log}");
     for secret in [&token.secret, "patrol_cli_"] {
         assert!(!log.contains(secret), "{log}");
@@ -65,6 +68,22 @@ fn where_apache_is_no_client_any_more_there_is_no_verdict_and_no_way_in() {
     let wrong = world.ask_once("/thing", &Form::Bearer.arguments("nonsense"));
     assert_eq!(wrong.status, 401, "{wrong:?}");
     assert_eq!(wrong.json()["errorCode"], "E_401_UNAUTHORIZED");
+}
+
+#[test]
+fn who_fails_too_often_is_told_so() {
+    if !have(&["apache2", MODULE, "curl"]) {
+        return;
+    }
+    let patrol = Patrol::new("[limits]\nfailures_per_address = 2\n");
+    let upstream = Upstream::start();
+    let _server = patrol.serve();
+    let apache = ApacheOauth2::start(&patrol, &upstream, true);
+    let url = apache.url("/thing");
+    let answers = [(); 3].map(|()| decided(&[&*url, "--oauth2-bearer", "nonsense"]));
+    assert_eq!(answers.each_ref().map(|answer| answer.status), [401, 401, 429]);
+    assert_eq!(answers[2].all("Retry-After").len(), 1, "{:?}", answers[2]);
+    assert_eq!(upstream.requests(), 0);
 }
 
 #[test]

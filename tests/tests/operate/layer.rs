@@ -228,3 +228,39 @@ fn the_denial_and_the_answer_are_bodies_of_known_length() {
 fn http_body_length(body: &Body) -> Option<u64> {
     axum::body::HttpBody::size_hint(body).exact()
 }
+
+#[test]
+fn routes_apply_and_nobody_is_somebody_where_anyone_is_let_in() {
+    let mut config = patrol::Config::default();
+    config.routes = vec![patrol::config::RouteConfig {
+        path: "/thing".to_owned(),
+        anonymous: true,
+        ..patrol::config::RouteConfig::default()
+    }];
+    let it = Deployment::with(config.clone());
+    let open = protected(&it.patrol);
+    let answer = open.ask(&[("X-Patrol-User", "root"), ("X_Patrol_User", "root")]);
+    assert_eq!(answer.status(), StatusCode::OK);
+    let arrived: Value = serde_json::from_str(answer.body()).unwrap();
+    assert_eq!(arrived["user"], Value::Null);
+    assert!(
+        arrived["headers"]
+            .as_array()
+            .unwrap()
+            .contains(&json!(["x-patrol-user", ""]))
+    );
+    assert!(!answer.body().contains("root"), "{}", answer.body());
+
+    config.routes[0].path = "/another".to_owned();
+    let it = Deployment::with(config);
+    let closed = protected(&it.patrol);
+    let (authorization, _) = bearer(&it);
+    let refused = closed.ask(&[("Authorization", &authorization)]);
+    assert_eq!(refused.status(), StatusCode::FORBIDDEN);
+    let call = [
+        ("Authorization", authorization.as_str()),
+        ("content-type", "application/grpc"),
+    ];
+    assert_eq!(closed.ask(&call).headers()["grpc-status"], "7");
+    assert_eq!(closed.reached.load(Ordering::SeqCst), 0);
+}

@@ -62,7 +62,10 @@ fn a_wrong_configuration_changes_nothing_and_is_logged_with_its_lines() {
     let wrong = [
         ("[http]\nrealm = \"new\"\naudiense = \"x\"\n", "audiense"),
         ("[http]\nrealm = \"new\"\n\n\n[limits\n", "line 7"),
-        ("[http]\nrealm = \"new\"\naudience = \"a b\"\n", "a b"),
+        (
+            "[http]\nrealm = \"new\"\naudience = \"a b\"\n",
+            "line 5, column 12: http.audience",
+        ),
     ];
     for (round, (configuration, told)) in wrong.into_iter().enumerate() {
         home.configure(&format!("{PATIENT}{configuration}"));
@@ -78,9 +81,25 @@ fn a_wrong_configuration_changes_nothing_and_is_logged_with_its_lines() {
         }
         assert_eq!(realm(connection.check(&[])), "Bearer realm=\"old\"");
     }
+    // All of them at once, each with its line.
+    home.configure(&format!(
+        "{PATIENT}[http]\nrealm = \"new\"\nrelm = 1\n[policy.x]\n[server]\ndrain = \"soon\"\nmetrics = \"0.0.0.0:1\"\n"
+    ));
+    let before = home.log().len();
+    server.signal("-HUP");
+    let log = home.logged(AS_BEFORE, 4);
+    for line in ["line 5", "line 6", "line 8"] {
+        let told = |logged: &str| logged.contains("ERROR") && logged.contains(line);
+        assert!(log[before..].lines().any(told), "{line}: {}", &log[before..]);
+    }
+    assert_eq!(realm(connection.check(&[])), "Bearer realm=\"old\"");
+    // A listener that other machines could reach is refused as it would be at the start.
+    home.configure(&format!("{PATIENT}[server]\nmetrics = \"0.0.0.0:1\"\n"));
+    server.signal("-HUP");
+    assert!(home.logged(AS_BEFORE, 5).contains("0.0.0.0:1"));
     std::fs::remove_file(home.program.configuration()).unwrap();
     server.signal("-HUP");
-    home.logged(AS_BEFORE, 4);
+    home.logged(AS_BEFORE, 6);
     assert_eq!(realm(connection.check(&[])), "Bearer realm=\"old\"");
     assert_eq!(home.log().matches(IN_FORCE).count(), 0);
     // And then a right one.

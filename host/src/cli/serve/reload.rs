@@ -1,14 +1,16 @@
 //! Reading the configuration again while the server runs.
 
-use super::Session;
+use super::{ServeArgs, Session};
 use crate::cli::failure;
 use crate::config::{Config, Server};
 use crate::gate::Gate;
 
 /// Puts the configuration in force as it now is in its file, for all requests that come from now on. A file with a
 /// mistake changes nothing, and each mistake is logged.
-pub(super) fn reload(session: &Session, gate: &Gate, started: &Config) {
+pub(super) fn reload(session: &Session, args: &ServeArgs, gate: &Gate, started: &Config) {
     let reloaded = session.config().and_then(|config| {
+        let config = args.over(config);
+        config.server.check()?;
         let restart = needs_restart(started, &config);
         gate.reconfigure(config)?;
         Ok(restart)

@@ -2,6 +2,7 @@
 
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use base64::Engine as _;
 use serde_json::json;
 
 use super::{Form, Gateway, IDENTITY, World, assert_unseen};
@@ -87,6 +88,17 @@ pub fn the_service_learns_who_comes<G: Gateway>() {
                 "X-Patrol-Expires" => assert_eq!(value.get(..10), expected.get(..10)),
                 name => assert_eq!(value, expected, "{name}"),
             }
+        }
+        if G::WAYS.tells_request {
+            let signed = arrived
+                .header("X-Patrol-Identity")
+                .split('.')
+                .nth(1)
+                .unwrap_or_default();
+            let claims = base64::engine::general_purpose::URL_SAFE_NO_PAD.decode(signed);
+            let claims: serde_json::Value =
+                serde_json::from_slice(&claims.expect("it is a JWT")).expect("JSON");
+            assert_eq!(claims["sub"], json!(token.owner_id), "{claims}");
         }
     }
     // R4: a changed role holds for the next request.
