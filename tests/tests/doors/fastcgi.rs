@@ -29,6 +29,7 @@ fn a_good_token_is_answered_200_with_all_variables() {
         ("Variable-PATROL_TOKEN_ID", id(&token).to_string()),
         ("Variable-PATROL_TOKEN_NAME", "nightly %E2%80%93 b".to_owned()),
         ("Variable-PATROL_SESSION", String::new()),
+        ("Variable-PATROL_IDENTITY", String::new()),
         (
             "Variable-PATROL_EXPIRES",
             said.headers["Variable-PATROL_EXPIRES"].clone(),

@@ -34,6 +34,7 @@ fn a_good_token_sets_every_variable_and_allow_among_them() {
         ("token_id", named(&id(&token).to_string())),
         ("token_name", named("nightly %E2%80%93 b")),
         ("session", named("")),
+        ("identity", named("")),
         ("expires", said["expires"].clone()),
     ];
     let expected: BTreeMap<_, _> = expected

@@ -14,6 +14,11 @@ use patrol_tests::gateway::{free_port, have, readme};
 patrol_tests::probe!(Apache);
 
 #[test]
+fn what_routes_and_limits_say_reaches_the_client() {
+    super::what_routes_and_limits_say::<Apache>();
+}
+
+#[test]
 fn the_largest_identity_reaches_the_service() {
     let Some(world) = World::<Apache>::new() else {
         return;

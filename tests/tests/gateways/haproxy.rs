@@ -17,6 +17,11 @@ use spop::{SUPPORTED_VERSION, SpopFrame as _, VarScope, decode_varint};
 patrol_tests::probe!(HaProxy);
 
 #[test]
+fn what_routes_and_limits_say_reaches_the_client() {
+    super::what_routes_and_limits_say::<HaProxy>();
+}
+
+#[test]
 fn the_largest_identity_reaches_the_service() {
     let Some(world) = World::<HaProxy>::new() else {
         return;

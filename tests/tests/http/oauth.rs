@@ -809,6 +809,43 @@ fn a_gateway_that_has_said_no_is_told_what_to_say_and_never_yes() {
 }
 
 #[test]
+fn a_client_that_fails_too_often_is_put_off_and_a_good_one_and_dead_tokens_are_not() {
+    let mut config = Config::default();
+    config.limits.failures_per_address = 3;
+    config.limits.failures_per_token = 3;
+    let world = World::with(config);
+    let token = text(&world.it.issue(world.it.alice, "one"));
+    let other = client(&world.it, "other", |_| {});
+    let wrong = pair(&world.client.row.id.to_string(), secret(&other));
+    let unknown = pair(&Id::from_u128(3).to_string(), secret(&other));
+    let try_as = |credentials: &str, address: &str| {
+        let headers = [FORM, ("Authorization", credentials), ("X-Real-IP", address)];
+        let body = format!("token={token}");
+        send(world.listener.address, INTROSPECT, &headers, body.as_bytes()).unwrap()
+    };
+    // By the client in whose name it is tried, from wherever; and by the address, in whosever name.
+    let one_name = |n: u32| try_as(&wrong, &format!("192.0.2.{n}"));
+    let one_address = |_| try_as(&unknown, "192.0.2.200");
+    for attempt in [&one_name as &dyn Fn(u32) -> Answer, &one_address] {
+        for n in 1..=3 {
+            assert_error(&attempt(n), 401, "invalid_client");
+        }
+        let put_off = attempt(4);
+        assert_error(&put_off, 429, "temporarily_unavailable");
+        let seconds: u64 = put_off.header("retry-after").unwrap().parse().unwrap();
+        assert!((1..=60).contains(&seconds), "{seconds}");
+    }
+    // Nobody is locked out by another's failures, and asking about dead tokens is no failure.
+    for _ in 0..5 {
+        assert_eq!(
+            try_as(&basic(&world.client), "192.0.2.200").json()["active"],
+            true
+        );
+        assert_dead(&world.introspect("nonsense"), "asked often");
+    }
+}
+
+#[test]
 fn a_session_of_a_password_is_told_and_ended_like_any_other_within_the_clients_limits() {
     let world = World::new();
     let it = &world.it;
@@ -847,41 +884,4 @@ fn a_session_of_a_password_is_told_and_ended_like_any_other_within_the_clients_l
     it.patrol.set_enabled(&operator(), &user(it.alice), true).unwrap();
     assert_dead(&world.introspect(&session), "ended");
     assert_eq!(bearer(world.listener.address, &session).status, 401);
-}
-
-#[test]
-fn a_client_that_fails_too_often_is_put_off_and_a_good_one_and_dead_tokens_are_not() {
-    let mut config = Config::default();
-    config.limits.failures_per_address = 3;
-    config.limits.failures_per_token = 3;
-    let world = World::with(config);
-    let token = text(&world.it.issue(world.it.alice, "one"));
-    let other = client(&world.it, "other", |_| {});
-    let wrong = pair(&world.client.row.id.to_string(), secret(&other));
-    let unknown = pair(&Id::from_u128(3).to_string(), secret(&other));
-    let try_as = |credentials: &str, address: &str| {
-        let headers = [FORM, ("Authorization", credentials), ("X-Real-IP", address)];
-        let body = format!("token={token}");
-        send(world.listener.address, INTROSPECT, &headers, body.as_bytes()).unwrap()
-    };
-    // By the client in whose name it is tried, from wherever; and by the address, in whosever name.
-    let one_name = |n: u32| try_as(&wrong, &format!("192.0.2.{n}"));
-    let one_address = |_| try_as(&unknown, "192.0.2.200");
-    for attempt in [&one_name as &dyn Fn(u32) -> Answer, &one_address] {
-        for n in 1..=3 {
-            assert_error(&attempt(n), 401, "invalid_client");
-        }
-        let put_off = attempt(4);
-        assert_error(&put_off, 429, "temporarily_unavailable");
-        let seconds: u64 = put_off.header("retry-after").unwrap().parse().unwrap();
-        assert!((1..=60).contains(&seconds), "{seconds}");
-    }
-    // Nobody is locked out by another's failures, and asking about dead tokens is no failure.
-    for _ in 0..5 {
-        assert_eq!(
-            try_as(&basic(&world.client), "192.0.2.200").json()["active"],
-            true
-        );
-        assert_dead(&world.introspect("nonsense"), "asked often");
-    }
 }

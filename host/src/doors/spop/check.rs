@@ -126,11 +126,6 @@ fn admitted(ack: Ack, admission: &Admission) -> Ack {
     let ack = set(ack, "allow", true);
     let ack = set(ack, "status", 200_u32);
     let ack = plain(ack, ["", "", ""]);
-    // Those that are always there, then those that only some configurations send.
-    let ack = IDENTITY_HEADERS
-        .iter()
-        .filter(|name| !admission.headers.contains_key(*name))
-        .fold(ack, |ack, name| set(ack, &variable(name), ""));
     admission.headers.iter().fold(ack, |ack, (name, value)| {
         set(
             ack,

@@ -24,7 +24,7 @@ pub(super) const BAD_VERSION: u32 = 8;
 pub(super) const BAD_FRAME_SIZE: u32 = 9;
 pub(super) const NO_FRAGMENTS: u32 = 10;
 
-pub(super) const IDENTITY: [&str; 8] = [
+pub(super) const IDENTITY: [&str; 9] = [
     "user",
     "user_name",
     "tenant",
@@ -33,6 +33,7 @@ pub(super) const IDENTITY: [&str; 8] = [
     "token_name",
     "session",
     "expires",
+    "identity",
 ];
 
 /// A value with its type.
