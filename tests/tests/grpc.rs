@@ -268,6 +268,8 @@ async fn a_yes_names_the_caller_in_place_of_what_the_client_claims_and_takes_the
                 ("x-patrol-token-name", "nightly %E2%80%93 backup"),
                 ("x-patrol-session", ""),
                 ("x-patrol-expires", &expires),
+                // Signing is off: empty, so that no copy of the client's survives.
+                ("x-patrol-identity", ""),
             ];
             assert_eq!(set, HashMap::from(expected), "{name}");
             let credentials = ["authorization", "x-api-key", "x-tableau-session-token"];
@@ -576,7 +578,9 @@ async fn a_shutdown_is_told_to_who_watches_and_held_up_by_nobody() {
         "there is more to come"
     );
     let refused = client.check(question(Some(get()), "192.0.2.7")).await;
-    assert_eq!(refused.unwrap_err().code(), Code::Unavailable);
+    // Which of the two depends on whether the client has noticed by then that its connection is gone.
+    let code = refused.unwrap_err().code();
+    assert!(matches!(code, Code::Unavailable | Code::Cancelled), "{code:?}");
     assert!(
         tokio::net::TcpStream::connect(address).await.is_err(),
         "it still listens"
