@@ -60,6 +60,7 @@
 //! Each knows only those below: `cli`; [`http`](mod@http), [`doors`] and [`layer`]; [`gate`]; [`service`]; then
 //! `policy` and `store`. A test holds them to it.
 
+mod accept;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;

@@ -14,6 +14,7 @@ use tokio::time::{Instant, timeout};
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroize as _;
 
+use crate::accept::accept;
 use crate::gate::{Gate, Listener};
 
 /// Connections of one door at the same time; more wait to be accepted.
@@ -28,7 +29,7 @@ const LINGER_TIME: Duration = Duration::from_secs(1);
 ///
 /// # Errors
 /// Where the listener cannot be used at all.
-pub(super) async fn accept<F, S>(
+pub(super) async fn serve_each<F, S>(
     gate: &Gate,
     (which, listener): (Listener, TcpListener),
     shutdown: &CancellationToken,
@@ -38,37 +39,16 @@ where
     F: Fn(TcpStream) -> S,
     S: Future<Output = ()> + Send + 'static,
 {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let connections = Arc::new(Semaphore::new(usize::try_from(CONNECTIONS).unwrap_or(1)));
-    loop {
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(io::Error::other)?,
-        };
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of descriptors, usually: those under way will give some back.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        // Answers are small; without this they would wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
+    accept(listener, &connections, shutdown.cancelled(), |stream, permit| {
         let connection = serve(stream);
         let counted = gate.meters().connected(which);
         tokio::spawn(async move {
             connection.await;
             drop((permit, counted));
         });
-    }
-    drop(listener);
+    })
+    .await?;
     // Whoever holds all permits knows that nobody else holds any.
     let drain = gate.patrol().config().server.drain();
     if timeout(drain, connections.acquire_many(CONNECTIONS))

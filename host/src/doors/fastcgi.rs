@@ -18,7 +18,7 @@ use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 use zeroize::Zeroizing;
 
-use super::connection::{Buffer, accept, after, end, send};
+use super::connection::{Buffer, after, end, send, serve_each};
 use crate::gate::{Gate, Listener};
 use record::{AUTHORIZER, MAX_RECORD_BYTES, Malformed, Record, ended, kind};
 
@@ -39,7 +39,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let connection = |stream| connect(Arc::clone(&gate), stream, shutdown.clone());
-    accept(&gate, (Listener::FastCgi, listener), &shutdown, connection).await
+    serve_each(&gate, (Listener::FastCgi, listener), &shutdown, connection).await
 }
 
 async fn connect(gate: Arc<Gate>, mut stream: TcpStream, shutdown: CancellationToken) {

@@ -26,6 +26,7 @@ use tonic::{Request, Response, Status};
 use tonic_health::ServingStatus;
 use tonic_health::server::{HealthReporter, health_reporter};
 
+use crate::accept::accept;
 use crate::gate::{self, Door, Gate, Listener};
 
 /// A question is what Envoy tells of one request: its headers (at most 60 KiB unless raised there) and no body. Larger
@@ -58,8 +59,6 @@ pub async fn serve(
     listener: TcpListener,
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = tokio::net::TcpListener::from_std(listener)?;
     let (reporter, routes) = services(&gate)?;
     // Known before anybody can ask.
     let status = health(&gate).await;
@@ -75,26 +74,7 @@ pub async fn serve(
         .max_header_list_size(HEADER_BYTES)
         .keep_alive_interval(KEEP_ALIVE.0)
         .keep_alive_timeout(KEEP_ALIVE.1);
-    loop {
-        let permit = tokio::select! {
-            () = shutdown.cancelled() => break,
-            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(std::io::Error::other)?,
-        };
-        let accepted = tokio::select! {
-            () = shutdown.cancelled() => break,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of descriptors, usually: those under way will give some back.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        // Answers are small; without this they would wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
+    accept(listener, &connections, shutdown.cancelled(), |stream, permit| {
         let service = TowerToHyperService::new(routes.clone());
         let (builder, watcher, shutdown) = (builder.clone(), graceful.watcher(), shutdown.clone());
         let counted = gate.meters().connected(Listener::Grpc);
@@ -110,8 +90,8 @@ pub async fn serve(
             }
             drop((permit, counted));
         });
-    }
-    drop(listener);
+    })
+    .await?;
     // Whoever watches the health is told that it is over, and that there is no more to come, before the drain: a watch
     // is a call under way that would never end.
     let _ = watch.await;

@@ -22,7 +22,7 @@ use tokio::net::TcpStream;
 use tokio::time::timeout_at;
 use tokio_util::sync::CancellationToken;
 
-use super::connection::{Buffer, accept, after, end, send};
+use super::connection::{Buffer, after, end, send, serve_each};
 use crate::gate::{Gate, Listener};
 use frame::{Frame, PREFIX_BYTES, Value};
 
@@ -51,7 +51,7 @@ pub async fn serve(
     shutdown: CancellationToken,
 ) -> std::io::Result<()> {
     let connection = |stream| connect(Arc::clone(&gate), stream, shutdown.clone());
-    accept(&gate, (Listener::Spop, listener), &shutdown, connection).await
+    serve_each(&gate, (Listener::Spop, listener), &shutdown, connection).await
 }
 
 async fn connect(gate: Arc<Gate>, mut stream: TcpStream, shutdown: CancellationToken) {

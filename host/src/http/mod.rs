@@ -28,9 +28,9 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
+use crate::accept::accept;
 use crate::config::Config;
 use crate::gate::{Gate, Listener};
 use crate::service::{Error, Patrol};
@@ -141,8 +141,6 @@ async fn run(
     counted: Option<(Arc<Gate>, Listener)>,
     shutdown: impl Future<Output = ()> + Send,
 ) -> std::io::Result<()> {
-    listener.set_nonblocking(true)?;
-    let listener = TcpListener::from_std(listener)?;
     let connections = Arc::new(Semaphore::new(CONNECTIONS));
     let graceful = GracefulShutdown::new();
     let mut builder = http1::Builder::new();
@@ -150,27 +148,7 @@ async fn run(
         .timer(TokioTimer::new())
         .header_read_timeout(HEADER_TIME)
         .max_buf_size(HEADER_BYTES);
-    let mut shutdown = std::pin::pin!(shutdown);
-    loop {
-        let permit = tokio::select! {
-            () = &mut shutdown => break,
-            permit = Arc::clone(&connections).acquire_owned() => permit.map_err(std::io::Error::other)?,
-        };
-        let accepted = tokio::select! {
-            () = &mut shutdown => break,
-            accepted = listener.accept() => accepted,
-        };
-        let stream = match accepted {
-            Ok((stream, _)) => stream,
-            Err(error) => {
-                // Out of descriptors, usually: those under way will give some back.
-                tracing::warn!(%error, "could not accept a connection");
-                tokio::time::sleep(Duration::from_millis(50)).await;
-                continue;
-            }
-        };
-        // Answers are small; without this they would wait for the acknowledgement of the one before.
-        let _ = stream.set_nodelay(true);
+    accept(listener, &connections, shutdown, |stream, permit| {
         let (router, gate) = (router.clone(), counted.as_ref().map(|(gate, _)| Arc::clone(gate)));
         let service = service_fn(move |request| trace::answer(router.clone(), gate.clone(), request));
         let counted = counted
@@ -183,8 +161,8 @@ async fn run(
             }
             drop((permit, counted));
         });
-    }
-    drop(listener);
+    })
+    .await?;
     let drain = counted.map_or(DRAIN_TIME, |(gate, _)| gate.patrol().config().server.drain());
     if tokio::time::timeout(drain, graceful.shutdown()).await.is_err() {
         tracing::warn!("some requests were still under way when the time to drain was over");
