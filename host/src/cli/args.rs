@@ -88,7 +88,7 @@ pub(super) enum LogFormat {
 /// All commands.
 #[derive(Debug, Subcommand)]
 pub(super) enum Command {
-    /// Run the server: verification for gateways, and the REST API's sign-in
+    /// Run the server: what gateways and resource servers ask, and the REST API that scripts call
     Serve(serve::ServeArgs),
     /// Manage tenants
     #[command(subcommand)]
