@@ -89,10 +89,11 @@ impl PatrolLayer {
         let admission = self.gate.check(&gate::Request {
             door: Door::Layer,
             method: request.method().as_str(),
+            // A CONNECT has an authority and no path: there is no route for it.
             uri: request
                 .uri()
                 .path_and_query()
-                .map_or("/", |target| target.as_str()),
+                .map_or("", |target| target.as_str()),
             headers: request.headers(),
             address: (self.address)(request.extensions()),
         })?;

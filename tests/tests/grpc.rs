@@ -32,6 +32,8 @@ use patrol::time::rfc3339;
 use patrol_policy::types::DAY;
 use patrol_tests::deployment::{Deployment, START, id, operator};
 use patrol_tests::hostile;
+use patrol_tests::needles::Needles;
+use patrol_tests::program::Program;
 use serde_json::{Value, json};
 use tokio::io::AsyncWriteExt as _;
 use tokio::task::JoinHandle;
@@ -655,4 +657,72 @@ fn dependencies(file: &[u8]) -> Vec<String> {
 
 fn base64_of(text: &str) -> String {
     base64::Engine::encode(&base64::engine::general_purpose::STANDARD, text)
+}
+
+#[tokio::test]
+async fn r1_no_credential_in_a_question_is_logged_however_much_is_logged() {
+    let mut program = Program::new();
+    let listening = "[policy]\ndeadline = \"5s\"\n[server]\ngrpc = \"127.0.0.1:0\"\n";
+    std::fs::write(program.configuration(), listening).unwrap();
+    drop(program.run(&["tenant", "create", "acme"]).json());
+    drop(
+        program
+            .run(&["user", "create", "--tenant", "acme", "--name", "ann"])
+            .json(),
+    );
+    let create = [
+        "token",
+        "create",
+        "--owner",
+        "ann",
+        "--name",
+        "one",
+        "--expires",
+        "30d",
+    ];
+    let secret = program.run(&create).json()["secret"].as_str().unwrap().to_owned();
+    let mut needles = Needles::default();
+    needles.add_token("the token", secret.as_bytes());
+    program.verbose = true;
+    let server = program.serve();
+    let channel = Channel::from_shared(format!("http://{}", server.listening("grpc"))).unwrap();
+    let mut client = AuthorizationClient::new(channel.connect().await.unwrap());
+    let bearer = format!("Bearer {secret}");
+    let basic = base64::Engine::encode(&base64::engine::general_purpose::STANDARD, format!("x:{secret}"));
+    let basic = format!("Basic {basic}");
+    let twice = format!("{bearer}, {bearer}");
+    for (value, expected) in [
+        (bearer.as_str(), Code::Ok),
+        (&basic, Code::Ok),
+        (&twice, Code::InvalidArgument),
+        (&format!("Bearer {secret}x"), Code::Unauthenticated),
+    ] {
+        for headers in [
+            HttpRequest {
+                headers: HashMap::from([("authorization".into(), value.into())]),
+                ..get()
+            },
+            HttpRequest {
+                header_map: Some(raw(&[("authorization", value.as_bytes())])),
+                ..get()
+            },
+        ] {
+            let mut request = tonic::Request::new(question(Some(headers), "192.0.2.7"));
+            // Where it does not belong, and is not looked at.
+            request
+                .metadata_mut()
+                .insert("authorization", bearer.parse().unwrap());
+            request
+                .metadata_mut()
+                .insert("x-request-id", secret.parse().unwrap());
+            let answer = Answer(client.check(request).await.unwrap().into_inner());
+            assert_eq!(answer.code(), expected, "{value}");
+        }
+    }
+    server.stop();
+    let log = std::fs::read(program.log()).unwrap();
+    // It is not for want of a log.
+    let has = |text: &str| log.windows(text.len()).any(|part| part == text.as_bytes());
+    assert!(has("h2::"), "nothing of HTTP/2 is logged");
+    assert_eq!(needles.found_in(&log), Vec::<&str>::new());
 }

@@ -438,6 +438,59 @@ mod tests {
         );
     }
 
+    /// The blocks of the README that are configurations, in order.
+    fn in_the_readme() -> Vec<&'static str> {
+        let blocks = include_str!("../../../README.md").split("```toml\n").skip(1);
+        blocks.map(|block| block.split_once("```").unwrap().0).collect()
+    }
+
+    #[test]
+    fn the_readme_shows_every_setting_with_its_default() {
+        let shown = in_the_readme();
+        let shown = shown.iter().find(|block| block.starts_with("[server]")).unwrap();
+        let printed = |config: &Config| toml::to_string(config).unwrap();
+        assert_eq!(printed(&load(shown).unwrap()), printed(&Config::default()));
+
+        // Nothing is left out: what has a default is written down as it is, what is off by default as a comment.
+        let settings = |text: &str| -> Vec<String> {
+            let table: toml::Table = toml::from_str(text).unwrap();
+            let sections = table
+                .iter()
+                .filter_map(|(name, section)| Some((name, section.as_table()?)));
+            sections
+                .flat_map(|(name, section)| section.keys().map(move |key| format!("{name}.{key}")))
+                .collect()
+        };
+        assert_eq!(settings(shown), settings(&printed(&Config::default())));
+        let with_comments = shown.replace("\n# ", "\n");
+        let everything = load(&with_comments).unwrap();
+        assert!(everything.check().is_ok());
+        let Server {
+            grpc,
+            spop,
+            fastcgi,
+            metrics,
+            ..
+        } = everything.server;
+        assert!(grpc.is_some() && spop.is_some() && fastcgi.is_some() && metrics.is_some());
+        assert!(everything.api.public_url.is_some());
+    }
+
+    #[test]
+    fn the_readme_s_routes_make_sense() {
+        let blocks = in_the_readme();
+        let routes: Vec<_> = blocks
+            .iter()
+            .filter(|block| block.contains("[[route]]"))
+            .collect();
+        assert!(!routes.is_empty());
+        for block in routes {
+            let examined = examine(block);
+            assert!(examined.mistakes.is_empty(), "{block}");
+            assert!(!examined.config.routes.is_empty());
+        }
+    }
+
     #[test]
     fn what_is_written_is_what_is_used() {
         let config =

@@ -418,11 +418,20 @@ impl Gate {
 
     /// Counts an attempt to sign in with a password, good or bad, and says how long to wait where there were too many.
     /// To be asked before the password is looked at, because that is slow on purpose. It counts by address and name
-    /// together, so that nobody can keep another out from somewhere else; all ways to write a name are one (R13).
-    pub fn password_attempt(&self, address: Option<IpAddr>, tenant: &str, user: &str) -> Option<Duration> {
-        self.limits
-            .load()
-            .password(address, &normalize(tenant), &normalize(user))
+    /// together, so that nobody can keep another out from somewhere else; all ways to write a name are one (R13), and
+    /// so are all ways to say which tenant is meant.
+    ///
+    /// # Errors
+    /// An outage of the store; then the password must not be looked at.
+    pub fn password_attempt(
+        &self,
+        address: Option<IpAddr>,
+        tenant: Option<&str>,
+        user: &str,
+    ) -> Result<Option<Duration>, Error> {
+        let tenant = self.patrol.tenant_counted(tenant)?;
+        let limits = self.limits.load();
+        Ok(limits.password(address, &tenant, &normalize(user)))
     }
 }
 

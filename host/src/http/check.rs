@@ -9,6 +9,7 @@ use axum::body::HttpBody as _;
 use axum::extract::{Request, State};
 use axum::http::{HeaderMap, HeaderName, HeaderValue};
 use axum::response::{IntoResponse, Response};
+use percent_encoding::percent_decode_str;
 
 use super::{App, BODY_BYTES};
 use crate::gate::{self, Denial, Door};
@@ -58,6 +59,9 @@ pub(super) async fn envoy(State(app): State<App>, request: Request) -> Response 
         let message = "the gateway must send no bodies: see host/gateways/envoy";
         return Denial::bad_request("E_400_GATEWAY", message).into_response();
     };
+    if leads_out(uri) {
+        return Denial::bad_request("E_400_PATH", "the path leads out of itself").into_response();
+    }
     let headers = request.headers();
     let verdict = app.gate().check(&gate::Request {
         door: Door::EnvoyHttp,
@@ -81,6 +85,30 @@ pub(super) async fn envoy(State(app): State<App>, request: Request) -> Response 
         }
         Err(denial) => denial.into_response(),
     }
+}
+
+/// Whether a target's path has more `..` than there is to leave. Envoy resolves them before it asks. Another gateway might
+/// take `/check/envoy/../../api/…` for a call of the API, hand it on as it came, and so let a client ask.
+fn leads_out(target: &str) -> bool {
+    let path = target.split('?').next().unwrap_or_default();
+    if !path.contains(['.', '%']) {
+        return false;
+    }
+    let mut depth = 0_usize;
+    for segment in percent_decode_str(path)
+        .collect::<Vec<u8>>()
+        .split(|byte| matches!(byte, b'/' | b'\\'))
+    {
+        match segment {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            _ => depth = depth.saturating_add(1),
+        }
+    }
+    false
 }
 
 /// Forward authentication, as Caddy (`forward_auth`) and Traefik (`forwardAuth`) have it. Both set the URI and the method

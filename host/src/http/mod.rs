@@ -12,6 +12,7 @@ mod keys;
 mod metrics;
 mod oauth;
 mod trace;
+mod upload;
 
 pub use api::openapi;
 

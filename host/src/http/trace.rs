@@ -17,6 +17,7 @@ use hyper::body::Incoming;
 use tower::ServiceExt as _;
 use tracing::Instrument as _;
 
+use super::upload;
 use crate::gate::{Door, Gate, Kind, REQUEST_ID, request_id};
 use crate::service::RequestId;
 
@@ -40,6 +41,7 @@ pub(super) async fn answer(
     let span = tracing::debug_span!(
         target: "patrol::access", "request", %id, %method, path = shown(target.as_ref())
     );
+    let request = request.map(upload::in_time);
     let mut response = router.oneshot(request).instrument(span).await?;
     let status = response.status();
     response.headers_mut().insert(REQUEST_ID, value(&id));

@@ -23,7 +23,9 @@ use super::call::Operation;
 use super::directory::{normalize, tenant_named};
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol, WRITE_THROUGH, floor};
-use crate::store::{AccountEpochs, AccountRow, AccountSession, PasswordRow, StoreError, TenantRow, UserRow};
+use crate::store::{
+    AccountEpochs, AccountRow, AccountSession, PasswordRow, Read, StoreError, TenantRow, UserRow,
+};
 
 /// A new session that a password opened.
 #[derive(Debug)]
@@ -70,6 +72,20 @@ impl Patrol {
         })
     }
 
+    /// What stands for the tenant of a sign-in where attempts are counted: one text, whether it is named, given by its
+    /// identifier in any of the many ways to write one, or left out.
+    ///
+    /// # Errors
+    /// An outage.
+    pub(crate) fn tenant_counted(&self, named: Option<&str>) -> Result<String, Error> {
+        match tenant_meant(&*self.store.read()?, named) {
+            Ok(Some(tenant)) => Ok(tenant.id.to_string()),
+            // There is no such tenant, or it is not clear which: nobody's password is tried.
+            Ok(None) | Err(Error::Invalid(_)) => Ok(normalize(named.unwrap_or_default())),
+            Err(error) => Err(error),
+        }
+    }
+
     /// Whether this user may sign in to the REST API with a password at all (R11).
     ///
     /// # Errors
@@ -114,22 +130,8 @@ impl Patrol {
         user: &str,
     ) -> Result<(Option<TenantRow>, Option<(UserRow, PasswordRow)>), Error> {
         let read = self.store.read()?;
-        let tenant = match tenant {
-            Some(name) => match tenant_named(&*read, name) {
-                Ok(tenant) => tenant,
-                Err(Error::NotFound { .. }) => return Ok((None, None)),
-                Err(error) => return Err(error),
-            },
-            None => {
-                let mut tenants = read.tenants()?;
-                if tenants.len() > 1 {
-                    return Err(Error::Invalid("there are several tenants: name one".to_owned()));
-                }
-                match tenants.pop() {
-                    Some(tenant) => tenant,
-                    None => return Ok((None, None)),
-                }
-            }
+        let Some(tenant) = tenant_meant(&*read, tenant)? else {
+            return Ok((None, None));
         };
         let Some(user) = read.users_by_name(Some(tenant.id), user)?.pop() else {
             return Ok((Some(tenant), None));
@@ -319,6 +321,22 @@ impl Patrol {
             record = record.user(&row.user).session(row.session.id);
         }
         self.note(error, true, record);
+    }
+}
+
+/// The tenant that a sign-in is to, as far as there is such a one.
+fn tenant_meant<R: Read + ?Sized>(read: &R, named: Option<&str>) -> Result<Option<TenantRow>, Error> {
+    let Some(name) = named else {
+        let mut tenants = read.tenants()?;
+        if tenants.len() > 1 {
+            return Err(Error::Invalid("there are several tenants: name one".to_owned()));
+        }
+        return Ok(tenants.pop());
+    };
+    match tenant_named(read, name) {
+        Ok(tenant) => Ok(Some(tenant)),
+        Err(Error::NotFound { .. }) => Ok(None),
+        Err(error) => Err(error),
     }
 }
 

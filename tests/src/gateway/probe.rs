@@ -6,6 +6,7 @@
 
 mod claims;
 mod credentials;
+mod odd;
 mod trouble;
 
 use std::time::Duration;
@@ -17,6 +18,7 @@ use super::{Running, have, wait_for};
 
 pub use claims::*;
 pub use credentials::*;
+pub use odd::*;
 pub use trouble::*;
 
 /// The header of `credential_headers` in the probe's configuration. A gateway that has to be told which headers to
@@ -318,6 +320,9 @@ macro_rules! probe {
             an_identity_named_in_connection_is_not_lost,
             what_patrol_decides_on_comes_from_the_gateway_alone,
             paths_that_can_be_read_in_two_ways_open_nothing,
+            no_odd_request_gets_in_without_a_token,
+            no_odd_header_carries_a_token_or_an_identity_to_the_service,
+            nobody_gets_past_the_gateway_by_an_upgrade_to_http_2,
             a_body_arrives_whole_and_is_not_shown_to_patrol,
             connections_to_patrol_are_used_again,
             without_patrol_nobody_comes_in,

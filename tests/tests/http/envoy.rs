@@ -127,3 +127,37 @@ fn a_body_is_not_looked_at_and_a_large_one_refused() {
     stream.write_all(head.as_bytes()).unwrap();
     assert_eq!(receive(stream).unwrap().status, 400);
 }
+
+#[test]
+fn a_path_that_leads_out_of_the_question_is_none() {
+    let it = Deployment::new();
+    let listener = Listener::start(&it.patrol);
+    let bearer = format!("Bearer {}", text(&it.issue(it.alice, "one")));
+    let ask = |path: &str| {
+        ask(
+            &listener,
+            &format!("GET /check/envoy{path}"),
+            &[("Authorization", &bearer)],
+            b"",
+        )
+    };
+    // A gateway that resolves it to choose where it goes, and hands it on as it came, would have a client's own request
+    // answered as if the gateway asked.
+    for path in [
+        "/../../api/v1/tenants/x",
+        "/a/../../../api/v1/pat/login",
+        "/./../../api/v1/pat/login",
+        "//../../api/v1/pat/login",
+        "/%2e%2E/%2e./api/v1/tenants/x",
+        "/..%2f..%2Fapi/v1/tenants/x",
+        "/..%5c../api/v1/tenants/x",
+        "/..",
+    ] {
+        let answer = ask(path);
+        assert_eq!(answer.status, 400, "{path}");
+        assert_eq!(answer.header("x-patrol-user"), None, "{path}");
+    }
+    for path in ["/a/../b", "/a/b/%2e%2e/..", "/..a/b", "/a?/../../..", "/a%2f../b"] {
+        assert_eq!(ask(path).status, 200, "{path}");
+    }
+}

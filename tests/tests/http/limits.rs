@@ -167,7 +167,8 @@ fn passwords_are_put_off_before_they_are_looked_at_by_address_and_user() {
     let listener = Listener::start(&it.patrol);
     let attempt = |from: &str, user: &str| {
         let address = from.parse().unwrap();
-        listener.gate.password_attempt(Some(address), "acme", user)
+        let attempt = listener.gate.password_attempt(Some(address), Some("acme"), user);
+        attempt.unwrap()
     };
     for spelling in ["alice", " alice", "alice\u{a0}"] {
         assert_eq!(attempt("192.0.2.7", spelling), None);

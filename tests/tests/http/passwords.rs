@@ -1,5 +1,6 @@
 //! Signing in with user name and password, over the wire (R11).
 
+use patrol::config::Config;
 use patrol::time::rfc3339;
 use patrol_policy::types::HOUR;
 use patrol_tests::deployment::{Deployment, START, operator, user};
@@ -195,4 +196,33 @@ fn guessing_a_password_is_put_off_before_the_hash_and_says_for_how_long() {
     assert_eq!(sign_in(&listener, &good()).status, 429);
     let other = json!({"tenant": "acme", "userName": "bob", "password": "wrong"});
     assert_eq!(sign_in(&listener, &other).status, 401);
+}
+
+#[test]
+fn guesses_are_counted_however_the_tenant_is_named() {
+    let mut config = Config::default();
+    config.limits.passwords_per_user = 3;
+    let it = Deployment::with(config);
+    let listener = Listener::start(&it.patrol);
+    let id = it.tenant.to_string();
+    let plain = id.replace('-', "");
+    let spellings = [
+        Some("acme".to_owned()),
+        None,
+        Some(" acme\u{a0}".to_owned()),
+        Some(id.to_uppercase()),
+        Some(format!("{{{id}}}")),
+        Some(format!("urn:uuid:{id}")),
+        Some(plain.to_uppercase()),
+        Some(plain),
+        Some(id),
+    ];
+    let statuses = spellings.map(|tenant| {
+        let mut body = json!({"userName": "alice", "password": "wrong"});
+        if let Some(tenant) = tenant {
+            body["tenant"] = tenant.into();
+        }
+        sign_in(&listener, &body).status
+    });
+    assert_eq!(statuses, [401, 401, 401, 429, 429, 429, 429, 429, 429]);
 }

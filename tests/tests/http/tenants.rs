@@ -326,3 +326,41 @@ fn odd_parameters_are_refused_and_unknown_ones_ignored() {
     let answer = scene.get("users", &format!("pageToken={token}"), &scene.alice);
     assert_problem(&answer, 400, "E_400_BAD_REQUEST");
 }
+
+#[test]
+fn no_answer_is_kept_for_others() {
+    let scene = Scene::new();
+    let tenant = scene.it.tenant;
+    let tokens = format!("users/{}/personal-access-tokens", scene.it.alice);
+    let login = login(scene.listener.address, "nonsense").unwrap();
+    for (what, answer) in [
+        ("sites", scene.get("sites", "", &scene.bob)),
+        ("users", scene.get("users", "", &scene.alice)),
+        ("forbidden", scene.get("users", "", &scene.bob)),
+        ("missing", scene.get("nothing", "", &scene.bob)),
+        ("tokens", scene.get(&tokens, "", &scene.alice)),
+        (
+            "document",
+            api(scene.listener.address, "GET /api/openapi.json", ""),
+        ),
+        ("refused", login),
+        (
+            "sign-out",
+            api(scene.listener.address, "DELETE /api/v2/sessions", &scene.bob),
+        ),
+        (
+            "method",
+            api(
+                scene.listener.address,
+                &format!("PUT /api/v1/tenants/{tenant}/sites"),
+                &scene.alice,
+            ),
+        ),
+    ] {
+        assert_eq!(
+            answer.header("cache-control"),
+            Some("no-store"),
+            "{what}: {answer:?}"
+        );
+    }
+}

@@ -130,3 +130,43 @@ fn one_connection_serves_one_request_after_another() {
         .collect();
     assert_eq!(statuses, ["200", "401", "200"]);
 }
+
+#[test]
+fn a_body_that_does_not_come_keeps_no_connection() {
+    let it = Deployment::new();
+    let listener = Listener::start(&it.patrol);
+    let form = "Content-Type: application/x-www-form-urlencoded\r\n";
+    let slow = [
+        "/api/v1/pat/login",
+        "/api/v1/login",
+        "/oauth2/introspect",
+        "/oauth2/revoke",
+    ]
+    .map(|path| {
+        let kind = if path.starts_with("/api") { "" } else { form };
+        let mut stream = connect(listener.address).unwrap();
+        stream.set_read_timeout(Some(Duration::from_secs(60))).unwrap();
+        let request = format!("POST {path} HTTP/1.1\r\nHost: x\r\n{kind}Content-Length: 4000\r\n\r\n");
+        stream.write_all(request.as_bytes()).unwrap();
+        let answering = stream.try_clone().unwrap();
+        // A byte now and then, for as long as somebody takes it.
+        let sending = std::thread::spawn(move || {
+            for _ in 0..600 {
+                if stream.write_all(b" ").is_err() {
+                    return;
+                }
+                std::thread::sleep(Duration::from_millis(100));
+            }
+            panic!("all of it was waited for");
+        });
+        (path, answering, sending)
+    });
+    for (path, mut answering, sending) in slow {
+        let mut answer = Vec::new();
+        // To the end: the connection is closed, by a reset where more was on its way.
+        let _ = answering.read_to_end(&mut answer);
+        let answer = String::from_utf8(answer).unwrap();
+        assert!(answer.starts_with("HTTP/1.1 400 "), "{path}: {answer}");
+        sending.join().unwrap();
+    }
+}

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use axum::body::{Body, to_bytes};
 use axum::{Extension, Json, Router};
 use http::{HeaderMap, Request, Response, StatusCode};
+use patrol::config::{Config, RouteConfig};
 use patrol::service::Patrol;
 use patrol::{Gate, Identity, Meters, PatrolLayer};
 use patrol_tests::deployment::{Deployment, id, operator};
@@ -263,4 +264,32 @@ fn routes_apply_and_nobody_is_somebody_where_anyone_is_let_in() {
     ];
     assert_eq!(closed.ask(&call).headers()["grpc-status"], "7");
     assert_eq!(closed.reached.load(Ordering::SeqCst), 0);
+}
+
+#[test]
+fn a_connect_is_no_request_for_the_root() {
+    let it = Deployment::with(Config {
+        routes: vec![RouteConfig {
+            path: "/".to_owned(),
+            anonymous: true,
+            ..RouteConfig::default()
+        }],
+        ..Config::default()
+    });
+    let protected = protected(&it.patrol);
+    let ask = |request: http::request::Builder| {
+        let request = request.body(Body::empty()).unwrap();
+        let answer = protected
+            .runtime
+            .block_on(protected.service.clone().oneshot(request));
+        answer.unwrap().status()
+    };
+    assert_eq!(ask(Request::get("/")), StatusCode::OK);
+    assert_eq!(ask(Request::get("http://service.example/?x")), StatusCode::OK);
+    let reached = protected.reached.load(Ordering::SeqCst);
+    for target in ["inside.example:22", "inside.example"] {
+        let connect = Request::builder().method("CONNECT").uri(target);
+        assert_eq!(ask(connect), StatusCode::BAD_REQUEST, "{target}");
+    }
+    assert_eq!(protected.reached.load(Ordering::SeqCst), reached);
 }

@@ -21,9 +21,11 @@ use std::sync::Arc;
 use axum::Router;
 use axum::extract::rejection::PathRejection;
 use axum::extract::{DefaultBodyLimit, FromRequestParts, Path, State};
-use axum::http::header::AUTHORIZATION;
+use axum::http::header::{AUTHORIZATION, CACHE_CONTROL};
 use axum::http::request::Parts;
-use axum::http::{HeaderMap, Uri};
+use axum::http::{HeaderMap, HeaderValue, Uri};
+use axum::middleware::map_response;
+use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, post};
 use patrol_policy::Secret;
 use patrol_policy::types::Id;
@@ -32,6 +34,7 @@ use tokio::sync::Semaphore;
 use self::failure::Failure;
 use self::link::Links;
 use super::App;
+use super::check::only;
 use crate::gate::SESSION_HEADER;
 use crate::service::{Caller, Error, Identity, Origin, Patrol};
 
@@ -102,7 +105,16 @@ pub(super) fn router(app: App) -> Router {
     router
         .route("/api/{*call}", any(unknown_call))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(map_response(for_the_asker))
         .with_state(api)
+}
+
+/// Answers are for whoever asked, and for nobody whom a cache on the way would give them to: that one knows nothing of
+/// the header that holds the session.
+async fn for_the_asker(mut response: Response) -> Response {
+    let no_store = HeaderValue::from_static("no-store");
+    response.headers_mut().insert(CACHE_CONTROL, no_store);
+    response
 }
 
 /// Any other call: whether it exists is told to sessions only.
@@ -232,8 +244,6 @@ fn presented(headers: &HeaderMap) -> Result<Secret, Failure> {
 
 pub(super) fn origin(headers: &HeaderMap, uri: &Uri) -> Origin {
     // Set by the gateway in front, which is the only one that can reach this listener.
-    let address = headers
-        .get("x-real-ip")
-        .and_then(|ip| ip.to_str().ok()?.parse().ok());
+    let address = only(headers, "x-real-ip").and_then(|address| address.parse().ok());
     Origin::of(address, headers, uri.path())
 }

@@ -109,8 +109,8 @@ pub(super) async fn login(
 ) -> Result<Response, Failure> {
     let (config, origin) = (api.app.config(), origin(&headers, &uri));
     let address = origin.address;
-    let tenant = login.tenant.as_deref().unwrap_or_default();
-    if let Some(wait) = api.app.gate().password_attempt(address, tenant, &login.user_name) {
+    let gate = api.app.gate();
+    if let Some(wait) = gate.password_attempt(address, login.tenant.as_deref(), &login.user_name)? {
         return Err(Failure::too_many(wait));
     }
     // Whoever floods this call keeps neither all cores nor all memory.
