@@ -70,6 +70,7 @@ pub mod http;
 pub mod layer;
 #[doc(hidden)]
 pub mod policy;
+pub mod scenario;
 pub mod service;
 #[doc(hidden)]
 pub mod store;

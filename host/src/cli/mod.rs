@@ -17,6 +17,7 @@ mod policy;
 mod print;
 mod records;
 mod route;
+mod scenario;
 mod serve;
 mod site;
 mod tenant;
@@ -122,6 +123,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Route(command) => route::run(&mut session, command),
         Command::Identity(command) => identity::run(&mut session, command),
         Command::Policy(command) => policy::run(&mut session, command),
+        Command::Scenario(command) => scenario::run(&mut session, command),
         Command::Doctor(args) => doctor::run(&mut session, &args),
         Command::Openapi => {
             session
