@@ -14,6 +14,7 @@
 
 mod action;
 mod junit;
+mod names;
 mod parse;
 mod report;
 mod run;

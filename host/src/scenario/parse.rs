@@ -1,7 +1,5 @@
 //! Reading a scenario: all mistakes at once, each with its line and, where one is near, what was probably meant.
 
-use std::collections::HashSet;
-
 use patrol_policy::types::{Cause, DAY, RefusalReason, Timestamp};
 use serde::Deserialize as _;
 use toml::Spanned;
@@ -9,6 +7,7 @@ use toml::de::{DeTable, DeValue, Deserializer};
 
 use super::Scenario;
 use super::action::Action;
+use super::names::{Known, of};
 use super::report::moment;
 use super::step::{Actor, Presented, Step, Told};
 use crate::config::{self, Config, PolicyConfig};
@@ -112,15 +111,6 @@ struct Reader<'t> {
     start: Timestamp,
     now: Timestamp,
     known: Known,
-}
-
-/// The names that steps have made so far.
-#[derive(Default)]
-struct Known {
-    tenants: HashSet<String>,
-    users: HashSet<String>,
-    tokens: HashSet<String>,
-    sessions: HashSet<String>,
 }
 
 impl Reader<'_> {
@@ -420,92 +410,6 @@ impl Reader<'_> {
             )),
         }
     }
-}
-
-impl Known {
-    /// Whether the things that a step is about are there, and what it makes is not; notes what it makes.
-    fn check(
-        &mut self,
-        action: Action,
-        told: &mut Told,
-        allowed: bool,
-    ) -> Result<(), (&'static str, String)> {
-        if action == Action::CreateUser && told.tenant.is_none() {
-            told.tenant = self.only_tenant()?;
-        }
-        if matches!(action, Action::SetMethod | Action::PreviewMethod)
-            && told.user.is_some() == told.tenant.is_some()
-        {
-            let name = action.shape().name;
-            return Err(("method", format!("`{name}` needs either `user` or `tenant`")));
-        }
-        if let Some(tenant) = &told.tenant {
-            match action {
-                Action::CreateTenant => make(&mut self.tenants, "tenant", tenant, allowed)?,
-                _ => of(&self.tenants, "tenant", tenant).map_err(|why| ("tenant", why))?,
-            }
-        }
-        if let Some(user) = &told.user {
-            match action {
-                Action::CreateUser => make(&mut self.users, "user", user, allowed)?,
-                _ => of(&self.users, "user", user).map_err(|why| ("user", why))?,
-            }
-        }
-        if let Some(token) = &told.token {
-            match action {
-                Action::Issue => make(&mut self.tokens, "token", token, allowed)?,
-                _ => of(&self.tokens, "token", token).map_err(|why| ("token", why))?,
-            }
-        } else if action == Action::Issue && (allowed || told.name.is_none()) {
-            let why = "`issue` needs `token`, the name by which later steps call it".to_owned();
-            return Err(("do", why));
-        }
-        if let Some(session) = &told.session {
-            match action {
-                Action::OpenSession | Action::SignIn => {
-                    make(&mut self.sessions, "session", session, allowed)?;
-                }
-                _ => of(&self.sessions, "session", session).map_err(|why| ("session", why))?,
-            }
-        }
-        Ok(())
-    }
-
-    fn only_tenant(&self) -> Result<Option<String>, (&'static str, String)> {
-        let mut tenants = self.tenants.iter();
-        match (tenants.next(), tenants.next()) {
-            (Some(only), None) => Ok(Some(only.clone())),
-            _ => Err((
-                "do",
-                "`create-user` needs `tenant` where there is not exactly one".to_owned(),
-            )),
-        }
-    }
-}
-
-/// Notes a name that a step makes, if it is to succeed.
-fn make(
-    known: &mut HashSet<String>,
-    what: &'static str,
-    name: &str,
-    allowed: bool,
-) -> Result<(), (&'static str, String)> {
-    if allowed && !known.insert(name.to_owned()) {
-        let hint = "names of things in a scenario are used once";
-        return Err((what, format!("there is a {what} \"{name}\" already: {hint}")));
-    }
-    Ok(())
-}
-
-fn of(known: &HashSet<String>, what: &str, name: &str) -> Result<(), String> {
-    if known.contains(name) {
-        return Ok(());
-    }
-    let why = format!("no step before this one makes a {what} \"{name}\"");
-    Err(match config::nearest(name, known.iter().map(String::as_str)) {
-        Some(near) => format!("{why}; did you mean \"{near}\"?"),
-        None => why,
-    })
 }
 
 fn presented(text: &str) -> Result<Presented, String> {
