@@ -14,15 +14,16 @@ use serde::Serialize;
 use super::Session;
 use super::failure::{Exit, Failure};
 use super::print::{count, plain};
-use crate::scenario::{BadScenario, Bench, FailedStep, Report, Scenario, junit, shipped};
+use crate::scenario::{BadScenario, Bench, FailedStep, Report, Scenario, junit, reference, shipped};
 
 const EXAMPLES: &str = "\
 Examples:
   patrol scenario run
-  patrol scenario run tests/scenarios/r05-expiry.toml --policy target/policy.wasm --watch
+  patrol scenario run tests/scenarios/r05-expiry.toml --policy policy.wasm --watch
   patrol scenario run scenarios/ --junit report.xml
 
-Exit codes: 2 a scenario cannot be read; 6 the policy cannot be loaded; 12 a scenario failed; `patrol --help` lists all.";
+Exit codes: 2 a scenario cannot be read; 6 the policy cannot be loaded; 12 a scenario failed; \
+`patrol --help` lists all.";
 
 /// What can be done with scenarios.
 #[derive(Debug, Subcommand)]
@@ -32,6 +33,7 @@ pub(super) enum ScenarioCommand {
     ///
     /// Without files, those that come with Patrol: what the rules R1 to R13 come to. Needs no data directory and no
     /// configuration.
+    #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", reference()))]
     Run(RunArgs),
 }
 

@@ -166,3 +166,29 @@ impl Action {
         [COMMON, shape.needs, shape.takes, shape.tells].concat()
     }
 }
+
+/// What steps do, take and tell, for people: a line for each action.
+#[must_use]
+pub fn reference() -> String {
+    let mut text = String::from(
+        "Steps, with what they need, [what they may be told], and (what may be expected beside the verdict):\n",
+    );
+    for action in Action::ALL {
+        let shape = action.shape();
+        text.push_str(&format!("  {:<14}", shape.name));
+        for needed in shape.needs {
+            text.push_str(&format!(" {needed}"));
+        }
+        for (open, keys, close) in [("[", shape.takes, "]"), ("(", shape.tells, ")")] {
+            if !keys.is_empty() {
+                text.push_str(&format!(" {open}{}{close}", keys.join(" ")));
+            }
+        }
+        text.push('\n');
+    }
+    text.push_str(
+        "All take at or after, repeat, and expect: allowed, a refusal's reason such as expired or limit-reached, \
+         fault, outage, exists, not-found, invalid or wrong-password.",
+    );
+    text
+}

@@ -173,11 +173,7 @@ impl Reader<'_> {
             return;
         };
         let before = self.mistakes.len();
-        self.check_keys(
-            table,
-            &config::policy_keys(),
-            "there is no setting of the policy: it has",
-        );
+        self.check_keys(table, &config::policy_keys(), "`[parameters]` has");
         if self.mistakes.len() > before {
             return;
         }
@@ -236,7 +232,6 @@ impl Reader<'_> {
             }
         }
         if self.mistakes.len() > before {
-            // What it would have made is known all the same, so that later steps are not blamed.
             self.learn_anyway(action, table);
             return Ok(());
         }
@@ -253,30 +248,32 @@ impl Reader<'_> {
         }
         for number in 1..=times {
             let told = told.numbered(number);
-            let step = self
-                .ready(action, line, told, number == 1)
-                .map_err(|(key, message)| {
+            match self.ready(action, line, told, number == 1) {
+                Ok(step) => steps.push(step),
+                Err((key, message)) => {
+                    self.learn_anyway(action, table);
                     let at = table.get(key).map_or(does_at, |value| value.span().start);
-                    (at, message)
-                })?;
-            steps.push(step);
+                    return Err((at, message));
+                }
+            }
         }
         Ok(())
     }
 
+    /// What a step with a mistake would have made is known all the same, so that later steps are not blamed.
     fn learn_anyway(&mut self, action: Action, table: &DeTable<'_>) {
         let text = |key: &str| {
             let value = table.get(key)?.get_ref().as_str()?;
             Some(value.to_owned())
         };
-        let made = match action {
+        let (made, known) = match action {
             Action::CreateTenant => (text("tenant"), &mut self.known.tenants),
             Action::CreateUser => (text("user"), &mut self.known.users),
             Action::Issue => (text("token"), &mut self.known.tokens),
             Action::OpenSession | Action::SignIn => (text("session"), &mut self.known.sessions),
             _ => return,
         };
-        made.1.extend(made.0);
+        known.extend(made);
     }
 
     /// What is meant by an instant: `+15d` from the start, or a date or instant.

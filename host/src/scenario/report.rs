@@ -10,6 +10,7 @@ use crate::time::{print_duration, rfc3339};
 
 /// How a scenario went.
 #[derive(Clone, Debug)]
+#[non_exhaustive]
 pub struct Report {
     /// The scenario's name.
     pub name: String,
@@ -28,6 +29,7 @@ pub struct Report {
 /// A step that was not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "camelCase")]
+#[non_exhaustive]
 pub struct FailedStep {
     /// The line in the file, from 1.
     pub line: usize,

@@ -1,6 +1,7 @@
 //! Running scenarios, one after the other, each on data of its own.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
 
 use serde_json::Value;
@@ -19,6 +20,7 @@ use crate::time::ManualClock;
 pub struct Bench {
     directory: TempDir,
     component: Option<Arc<[u8]>>,
+    runs: AtomicU32,
 }
 
 impl Bench {
@@ -28,7 +30,11 @@ impl Bench {
     /// Where there is no place for temporary files.
     pub fn new(component: Option<Arc<[u8]>>) -> std::io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("patrol-scenario-").tempdir()?;
-        Ok(Self { directory, component })
+        Ok(Self {
+            directory,
+            component,
+            runs: AtomicU32::new(0),
+        })
     }
 
     /// Runs a scenario on fresh data.
@@ -39,7 +45,8 @@ impl Bench {
     pub fn run(&self, scenario: &Scenario) -> Result<Report, OpenError> {
         let began = Instant::now();
         // Made by the store itself, owner-only.
-        let data = self.directory.path().join("data");
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let data = self.directory.path().join(format!("data-{run}"));
         let clock = Arc::new(ManualClock::at(scenario.start));
         let patrol = Patrol::open(Settings {
             config: Config {
@@ -71,7 +78,7 @@ impl Bench {
             }
         }
         drop(world);
-        // What cannot be deleted now goes with the bench, or fails the next opening with a message of its own.
+        // What cannot be deleted now goes with the bench.
         if let Err(error) = std::fs::remove_dir_all(&data) {
             tracing::warn!(%error, "the data of a scenario could not be deleted");
         }

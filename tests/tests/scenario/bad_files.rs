@@ -119,6 +119,25 @@ fn a_name_that_no_step_made_is_named_with_the_one_that_was_meant() {
 }
 
 #[test]
+fn a_mistake_is_told_once_and_not_again_for_what_its_step_would_have_made() {
+    let after = "token = \"x\"\n\n[[step]]\ndo = \"verify\"\ntoken = \"x\"";
+    says(
+        &step(&format!(
+            "do = \"issue\"\nuser = \"ada\"\nexpires = \"soon\"\n{after}"
+        )),
+        DO + 2,
+        &["soon"],
+    );
+    says(
+        &step(&format!(
+            "do = \"issue\"\nuser = \"ada\"\nexpire = \"1d\"\n{after}"
+        )),
+        DO + 2,
+        &["`expires`?"],
+    );
+}
+
+#[test]
 fn time_does_not_go_back() {
     let text = step("at = \"+2d\"\ndo = \"sweep\"\n\n[[step]]\nat = \"+1d\"\ndo = \"sweep\"");
     says(&text, DO + 4, &["time does not go back", "+2d", "+1d"]);
