@@ -23,7 +23,7 @@
 //! ends = "+13d23h59m59s"           # what else the answer has to say
 //! ```
 //!
-//! [`reference`] lists what steps do and take. With `repeat = 3` a step is done three times, with `{n}` in names
+//! [`reference()`] lists what steps do and take. With `repeat = 3` a step is done three times, with `{n}` in names
 //! standing for 1, 2 and 3. `as` says who asks: `administrator`, the default, `system`, `user:NAME` or `token:NAME`;
 //! `secret` what is presented: `latest`, the default, `previous`, `wrong`, `mistyped` or `malformed`. Lists are compared
 //! in any order.
