@@ -9,7 +9,8 @@ use clap_complete::Shell;
 use patrol_policy::types::{DAY, Duration, Timestamp};
 
 use super::{
-    audit, client, config, doctor, identity, policy, route, serve, site, tenant, token, user, verify,
+    audit, client, config, doctor, identity, policy, route, scenario, serve, site, tenant, token, user,
+    verify,
 };
 use crate::time::{ParseError, parse_duration, parse_expiration, parse_instant};
 
@@ -37,7 +38,7 @@ Exit codes:
     9  cannot listen on the address
    10  the data directory is missing, not writable, or open to other users
    11  the data was written by a newer version
-   12  a check found problems (`audit verify`, `doctor`)
+   12  a check found problems (`audit verify`, `doctor`, `scenario run`)
   141  the reader of the output went away";
 
 /// Issues, verifies and ends personal access tokens (PATs).
@@ -126,6 +127,9 @@ pub(super) enum Command {
     /// Show the policy in force
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
+    /// Try a policy: run scenarios on it, in virtual time
+    #[command(subcommand)]
+    Scenario(scenario::ScenarioCommand),
     /// Check the data directory, the policy and the clock, and say what to do
     Doctor(doctor::DoctorArgs),
     /// Print the OpenAPI document of the REST API

@@ -17,6 +17,7 @@ mod policy;
 mod print;
 mod records;
 mod route;
+mod scenario;
 mod serve;
 mod site;
 mod tenant;
@@ -101,6 +102,8 @@ fn refuse_arguments(error: &clap::Error) -> Exit {
 fn run(cli: Cli) -> anyhow::Result<Exit> {
     let default = match cli.command {
         Command::Serve(_) => "info",
+        // What goes wrong with a policy that is being tried is in the results.
+        Command::Scenario(_) => "warn,patrol::service=off",
         _ => "warn",
     };
     start_log(cli.global.log_format, default)?;
@@ -122,6 +125,7 @@ fn run(cli: Cli) -> anyhow::Result<Exit> {
         Command::Route(command) => route::run(&mut session, command),
         Command::Identity(command) => identity::run(&mut session, command),
         Command::Policy(command) => policy::run(&mut session, command),
+        Command::Scenario(command) => scenario::run(&mut session, command),
         Command::Doctor(args) => doctor::run(&mut session, &args),
         Command::Openapi => {
             session

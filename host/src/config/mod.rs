@@ -19,6 +19,7 @@ pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
+pub(crate) use schema::{list, nearest};
 
 /// Everything that an operator can set. Unknown keys are refused, so that a misspelt limit is not a default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -402,6 +403,16 @@ fn mistakes(findings: Vec<rules::Finding>) -> Result<(), ConfigError> {
     }
     let mistakes = findings.into_iter().map(Mistake::from).collect();
     Err(ConfigError::Mistakes { path: None, mistakes })
+}
+
+/// The keys of `[policy]`.
+pub(crate) fn policy_keys() -> Vec<&'static str> {
+    schema::keys::<PolicyConfig>(&[]).unwrap_or_default().to_vec()
+}
+
+/// The line that an offset in a text is in, from 1.
+pub(crate) fn line_of(text: &str, offset: usize) -> usize {
+    examine::line_and_column(text, offset).0
 }
 
 /// Whether a text can be the name of an audience (R12).

@@ -108,7 +108,7 @@ impl<'de> MapAccess<'de> for Entry<'_> {
 }
 
 /// The name among these that was probably meant.
-pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
+pub(crate) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let distance = |known: &str| strsim::damerau_levenshtein(&name.to_lowercase(), &known.to_lowercase());
     let (distance, nearest) = names
         .into_iter()
@@ -119,7 +119,7 @@ pub(super) fn nearest<'a>(name: &str, names: impl IntoIterator<Item = &'a str>) 
 }
 
 /// Names in a row, as in a sentence.
-pub(super) fn list(names: &[impl Display]) -> String {
+pub(crate) fn list(names: &[impl Display]) -> String {
     let names: Vec<_> = names.iter().map(|name| format!("`{name}`")).collect();
     names.join(", ")
 }

@@ -89,6 +89,9 @@ pub struct Settings {
     pub check: bool,
     /// The policy component; `None`: the one built in.
     pub component: Option<Arc<[u8]>>,
+    /// Where the component's compiled code is kept; `None`: in the data directory. Whoever can write there can run
+    /// code in this process.
+    pub compiled: Option<PathBuf>,
     /// The clock.
     pub clock: Arc<dyn Clock>,
 }
@@ -103,6 +106,7 @@ impl Settings {
             create: true,
             check: false,
             component: None,
+            compiled: None,
             clock: Arc::new(SystemClock::default()),
         }
     }
@@ -169,7 +173,11 @@ impl Patrol {
         let options = Options {
             isolation: policy_config.isolation(),
             deadline: std::time::Duration::from_millis(policy_config.deadline.0),
-            cache_dir: Some(settings.data.join("compiled")),
+            cache_dir: Some(
+                settings
+                    .compiled
+                    .unwrap_or_else(|| settings.data.join("compiled")),
+            ),
             ..Options::default()
         };
         let policy = match &settings.component {

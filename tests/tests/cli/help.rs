@@ -40,6 +40,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("route", &["explain", "list"]),
     ("identity", &["show", "rotate"]),
     ("policy", &["show"]),
+    ("scenario", &["run"]),
     ("doctor", &[]),
     ("openapi", &[]),
     ("completions", &[]),

@@ -46,8 +46,8 @@ fn uses(module: &str, forbidden: &[&str]) -> Vec<String> {
 const NOTHING: Vec<String> = Vec::new();
 
 #[test]
-fn doors_and_gate_stand_on_the_service_alone() {
-    for module in ["http", "doors", "gate", "layer"] {
+fn doors_gate_and_scenarios_stand_on_the_service_alone() {
+    for module in ["http", "doors", "gate", "layer", "scenario"] {
         let below = [
             "crate::store",
             "crate::policy",
@@ -110,6 +110,16 @@ fn nobody_knows_who_stands_above() {
             ],
         ),
         ("doors", &["crate::http", "crate::cli", "axum"]),
+        (
+            "scenario",
+            &[
+                "crate::gate",
+                "crate::http",
+                "crate::doors",
+                "crate::layer",
+                "crate::cli",
+            ],
+        ),
         ("http", &["crate::cli", "crate::doors"]),
         ("layer", &["crate::cli", "crate::doors", "crate::http", "axum::"]),
     ] {

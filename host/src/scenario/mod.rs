@@ -1,0 +1,96 @@
+//! Scenarios: small stories about tokens, told in TOML, that a policy is tried by.
+//!
+//! A scenario has virtual time and steps in order, each with the verdict that is expected of it. It runs in the real
+//! host: a [`Patrol`](crate::service::Patrol) with SQLite in a throw-away directory, the floor, and the policy under
+//! its limits. Only the clock is the scenario's own, so that fifteen days take no time and a boundary is met to the
+//! millisecond.
+//!
+//! Tenants, users, tokens and sessions go by names that the scenario gives them. Their secrets are kept here, and
+//! neither scenarios nor reports have a place for one (R1).
+//!
+//! ```toml
+//! about = "what it shows"
+//! start = "2026-01-01T00:00:00Z"   # this is the default
+//!
+//! [parameters]                     # as [policy] in the configuration
+//! idle_after = "7d"
+//!
+//! [[step]]
+//! at = "+6d23h59m59s"              # from the start; or after = "1h", from the step before; or neither
+//! do = "verify"                    # what to do, and to what
+//! token = "backup"
+//! expect = "allowed"               # the default; or a refusal's reason in the contract's words, `fault` and so on
+//! ends = "+13d23h59m59s"           # what else the answer has to say
+//! ```
+//!
+//! [`reference()`] lists what steps do and take. With `repeat = 3` a step is done three times, with `{n}` in names
+//! standing for 1, 2 and 3. `as` says who asks: `administrator`, the default, `system`, `user:NAME` or `token:NAME`;
+//! `secret` what is presented: `latest`, the default, `previous`, `wrong`, `mistyped` or `malformed`. Lists are compared
+//! in any order.
+//!
+//! A verdict may take 2 s where `[parameters]` sets no `deadline`, so that a busy machine does not look like a slow
+//! policy.
+//!
+//! A scenario ends with its first step that is not as expected: what comes after it was written for another world.
+//!
+//! The [`shipped`] scenarios say what the rules R1 to R13 come to; a policy that keeps the rules passes all of them.
+
+mod action;
+mod junit;
+mod names;
+mod parse;
+mod report;
+mod run;
+mod shipped;
+mod step;
+mod world;
+
+pub use action::reference;
+pub use junit::junit;
+pub use parse::{BadScenario, ScenarioMistake};
+pub use report::{Difference, FailedStep, Report};
+pub use run::Bench;
+pub use shipped::shipped;
+
+use crate::config::PolicyConfig;
+use patrol_policy::types::Timestamp;
+use step::Step;
+
+/// A scenario that can be run.
+#[derive(Clone, Debug)]
+pub struct Scenario {
+    name: String,
+    file: String,
+    about: String,
+    start: Timestamp,
+    policy: PolicyConfig,
+    steps: Vec<Step>,
+}
+
+impl Scenario {
+    /// Reads a scenario. `file` is what reports call it; its last part, without the ending, is the scenario's name.
+    ///
+    /// # Errors
+    /// All mistakes, each with its line.
+    pub fn parse(file: &str, text: &str) -> Result<Self, BadScenario> {
+        parse::parse(file, text)
+    }
+
+    /// Its name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file that it was read from.
+    #[must_use]
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// What it shows, in its author's words; may be empty.
+    #[must_use]
+    pub fn about(&self) -> &str {
+        &self.about
+    }
+}

@@ -1,0 +1,150 @@
+//! Running scenarios, one after the other, each on data of its own.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Instant;
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+use super::report::{Difference, FailedStep, Report, moment};
+use super::step::Step;
+use super::world::{Facts, World};
+use super::{Scenario, report};
+use crate::config::Config;
+use crate::service::{Error, OpenError, Patrol, Settings};
+use crate::time::ManualClock;
+
+/// A place to run scenarios on one policy. What it keeps is thrown away with it.
+#[derive(Debug)]
+pub struct Bench {
+    directory: TempDir,
+    component: Option<Arc<[u8]>>,
+    runs: AtomicU32,
+}
+
+impl Bench {
+    /// A bench for a component; `None`: the policy that is built in.
+    ///
+    /// # Errors
+    /// Where there is no place for temporary files.
+    pub fn new(component: Option<Arc<[u8]>>) -> std::io::Result<Self> {
+        let directory = tempfile::Builder::new().prefix("patrol-scenario-").tempdir()?;
+        Ok(Self {
+            directory,
+            component,
+            runs: AtomicU32::new(0),
+        })
+    }
+
+    /// Runs a scenario on fresh data.
+    ///
+    /// # Errors
+    /// Where it cannot begin: the policy does not load, or there is no place for the data. What goes wrong later is in
+    /// the report.
+    pub fn run(&self, scenario: &Scenario) -> Result<Report, OpenError> {
+        let began = Instant::now();
+        // Made by the store itself, owner-only.
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        let data = self.directory.path().join(format!("data-{run}"));
+        let clock = Arc::new(ManualClock::at(scenario.start));
+        let patrol = Patrol::open(Settings {
+            config: Config {
+                policy: scenario.policy.clone(),
+                ..Config::default()
+            },
+            component: self.component.clone(),
+            // Kept from one scenario to the next: the policy is compiled once.
+            compiled: Some(self.directory.path().join("compiled")),
+            clock: Arc::<ManualClock>::clone(&clock),
+            ..Settings::new(&data)
+        })?;
+        let mut world = World::new(patrol, scenario.start);
+        let mut report = Report {
+            name: scenario.name.clone(),
+            file: scenario.file.clone(),
+            about: scenario.about.clone(),
+            steps: 0,
+            took: began.elapsed(),
+            failed: None,
+        };
+        for step in &scenario.steps {
+            report.steps = report.steps.saturating_add(1);
+            clock.set(step.at);
+            let outcome = world.act(step);
+            report.failed = judge(scenario, step, report.steps, outcome);
+            if report.failed.is_some() {
+                break;
+            }
+        }
+        drop(world);
+        // What cannot be deleted now goes with the bench.
+        if let Err(error) = std::fs::remove_dir_all(&data) {
+            tracing::warn!(%error, "the data of a scenario could not be deleted");
+        }
+        report.took = began.elapsed();
+        Ok(report)
+    }
+}
+
+/// The step's failure, if it was not as expected.
+fn judge(
+    scenario: &Scenario,
+    step: &Step,
+    number: usize,
+    outcome: Result<Facts, Error>,
+) -> Option<FailedStep> {
+    let verdict = outcome.as_ref().map_or_else(ending, |_| "allowed");
+    let mut differences = Vec::new();
+    if verdict != step.expect {
+        differences.push(Difference {
+            key: "verdict",
+            expected: step.expect.clone().into(),
+            got: verdict.into(),
+        });
+    }
+    let mut why = None;
+    match outcome {
+        Ok(facts) => {
+            for (key, expected) in &step.tells {
+                let got = facts.get(key).cloned().unwrap_or(Value::Null);
+                if got != *expected {
+                    differences.push(Difference {
+                        key,
+                        expected: expected.clone(),
+                        got,
+                    });
+                }
+            }
+        }
+        Err(error) => why = Some(error.to_string()),
+    }
+    if differences.is_empty() {
+        return None;
+    }
+    let name = step.action.shape().name;
+    Some(report::FailedStep {
+        line: step.line,
+        step: number,
+        at: moment(step.at, scenario.start),
+        what: match step.told.subject() {
+            Some(subject) => format!("{name} {subject}"),
+            None => name.to_owned(),
+        },
+        differences,
+        why,
+    })
+}
+
+/// The word for an ending that is not a yes.
+const fn ending(error: &Error) -> &'static str {
+    match error {
+        Error::Refused(refusal) => refusal.reason.as_str(),
+        Error::Fault(_) => "fault",
+        Error::Outage(_) => "outage",
+        Error::Exists { .. } => "exists",
+        Error::NotFound { .. } => "not-found",
+        Error::Invalid(_) | Error::WrongClient { .. } => "invalid",
+        Error::WrongPassword => "wrong-password",
+    }
+}
