@@ -1,4 +1,5 @@
-//! Sign-in with user name and password (R11), and the sessions that it opens.
+//! Sign-in with user name and password (R11), for those whose authentication method is `password`, and the sessions that
+//! it opens.
 //!
 //! No token is behind such a session, so there is nothing for the policy to judge: it says whether a password may sign
 //! in at all, and the host does the rest. A session of this kind is good while all of this holds: it has not been
@@ -14,7 +15,7 @@ use argon2::password_hash::{PasswordHasher, PasswordVerifier};
 use patrol_policy::Secret;
 use patrol_policy::token::{self, ACCOUNT_PREFIX, Kind, Presented, SCHEME_SHA256};
 use patrol_policy::types::{
-    Actor, ActorRole, Cause, ClosedSession, End, Id, Parameters, Refusal, RefusalReason, Timestamp,
+    Actor, ActorRole, Cause, ClosedSession, End, Id, Parameters, Refusal, RefusalReason, Scope, Timestamp,
 };
 use zeroize::Zeroizing;
 
@@ -191,6 +192,12 @@ impl Patrol {
         if !unchanged || !owner.enabled || owner.deleted.is_some() {
             return Err(Error::WrongPassword);
         }
+        // Who signs in by other means now does not by the password from before: it would open again what the change has
+        // ended (R9).
+        let method = transaction.auth_method(Scope::Owner(owner.id))?;
+        if method.as_deref() != Some(BY_PASSWORD) {
+            return Err(Error::WrongPassword);
+        }
         let session = AccountSession {
             id,
             owner: owner.id,
@@ -339,6 +346,9 @@ fn tenant_meant<R: Read + ?Sized>(read: &R, named: Option<&str>) -> Result<Optio
         Err(error) => Err(error),
     }
 }
+
+/// The authentication method of those who may sign in with a password.
+const BY_PASSWORD: &str = "password";
 
 /// The event of a sign-in.
 const LOGIN: &str = "login_with_password";

@@ -279,3 +279,37 @@ fn r2_of_a_session_only_the_hash_is_stored() {
     assert_eq!(digest.len(), 32);
     assert_ne!(digest, patrol_tests::needles::secret_bytes(&session));
 }
+
+#[test]
+fn r9_a_password_opens_nothing_once_its_user_signs_in_by_other_means() {
+    for (tenant, method) in [(true, "saml"), (false, "oidc:corp")] {
+        let it = Deployment::new();
+        drop(it.sign_in_as("alice"));
+        let scope = if tenant {
+            Scope::Tenant(it.tenant)
+        } else {
+            Scope::Owner(it.alice)
+        };
+        let sign_in = |name: &str| {
+            let password = b"correct horse battery staple".to_vec().into();
+            let origin = Origin::default();
+            let signed_in = it
+                .patrol
+                .sign_in_with_password(Some("acme"), name, &password, AUDIENCE, &origin);
+            signed_in.map(drop)
+        };
+        drop(it.sign_in_as("bob"));
+        it.patrol.change_auth_method(&operator(), scope, method).unwrap();
+        assert!(matches!(sign_in("alice"), Err(Error::WrongPassword)), "{method}");
+        it.assert_event(
+            "login_with_password",
+            "unauthorized",
+            Some("user name or password is wrong"),
+        );
+        assert_eq!(sign_in("bob").is_ok(), !tenant, "{method}");
+        it.patrol
+            .change_auth_method(&operator(), scope, "password")
+            .unwrap();
+        sign_in("alice").unwrap();
+    }
+}

@@ -2,13 +2,45 @@
 
 use std::io::{Read as _, Write as _};
 use std::net::TcpStream;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use super::{Gateway, World, assert_unseen};
 use crate::gateway::upstream::Arrived;
 
 /// How long an answer may take. A gateway may keep a connection open whose request it does not understand.
-const PATIENCE: Duration = Duration::from_secs(2);
+const PATIENCE: Duration = Duration::from_secs(8);
+
+/// What is answered, to its end: to that of the connection, or of the body where its length is told.
+fn read(stream: &mut TcpStream) -> Vec<u8> {
+    let started = Instant::now();
+    let mut answer = Vec::new();
+    let mut piece = [0; 4_096];
+    while !is_whole(&answer) && started.elapsed() < PATIENCE {
+        match stream.read(&mut piece) {
+            Ok(0) | Err(_) => break,
+            Ok(count) => answer.extend_from_slice(piece.get(..count).unwrap_or_default()),
+        }
+    }
+    answer
+}
+
+fn is_whole(answer: &[u8]) -> bool {
+    let text = String::from_utf8_lossy(answer);
+    let mut rest = &*text;
+    while let Some((head, body)) = rest.split_once("\r\n\r\n") {
+        // Such as 100, before the answer.
+        if head.starts_with("HTTP/1.1 1") {
+            rest = body;
+            continue;
+        }
+        let fields = head.lines().filter_map(|line| line.split_once(':'));
+        let length = fields
+            .filter(|(name, _)| name.eq_ignore_ascii_case("content-length"))
+            .find_map(|(_, value)| value.trim().parse::<usize>().ok());
+        return length.is_some_and(|length| body.len() >= length);
+    }
+    false
+}
 
 /// What an odd request led to at the service, if it got there.
 fn arrives<G: Gateway>(world: &World<G>, request: &str) -> Option<Arrived> {
@@ -17,8 +49,7 @@ fn arrives<G: Gateway>(world: &World<G>, request: &str) -> Option<Arrived> {
     stream.set_read_timeout(Some(PATIENCE)).expect("a limit of time");
     // It may be refused before all of it is sent, and by a reset.
     let _ = stream.write_all(request.as_bytes());
-    let mut answer = Vec::new();
-    let _ = stream.read_to_end(&mut answer);
+    let answer = read(&mut stream);
     let answer = String::from_utf8_lossy(&answer);
     let reached = world.upstream.requests() - before;
     assert!(reached <= 1, "{request:?} became {reached} requests: {answer}");
@@ -158,7 +189,6 @@ pub fn nobody_gets_past_the_gateway_by_an_upgrade_to_http_2<G: Gateway>() {
         ("Upgrade", "H2C"),
         ("upgrade", "websocket, h2c"),
         ("close, Upgrade", "h2c"),
-        ("Upgrade", "h2c/1"),
     ] {
         for path in ["/thing", "/open/x"] {
             let request = format!(
@@ -174,4 +204,5 @@ pub fn nobody_gets_past_the_gateway_by_an_upgrade_to_http_2<G: Gateway>() {
             assert!(!asked, "{upgrade}: {arrived:?}");
         }
     }
+    assert_eq!(world.bearer(&token.secret).status, 200, "it is not the token");
 }
