@@ -13,7 +13,6 @@ mod debian {
     use patrol_tests::gateway::caddy::DebianCaddy;
 
     patrol_tests::probe!(DebianCaddy);
-    patrol_tests::probe!(DebianCaddy: the_rest_api_is_reached_through_the_gateway);
 
     #[test]
     fn paths_that_can_be_read_in_two_ways_are_refused_where_asked_for() {
@@ -30,7 +29,6 @@ mod current {
     use patrol_tests::gateway::caddy::CurrentCaddy;
 
     patrol_tests::probe!(CurrentCaddy);
-    patrol_tests::probe!(CurrentCaddy: the_rest_api_is_reached_through_the_gateway);
 
     #[test]
     fn paths_that_can_be_read_in_two_ways_are_refused_where_asked_for() {

@@ -9,7 +9,6 @@ use patrol_tests::gateway::upstream::Upstream;
 use patrol_tests::gateway::{free_port, have, readme};
 
 patrol_tests::probe!(Nginx);
-patrol_tests::probe!(Nginx: the_rest_api_is_reached_through_the_gateway);
 
 #[test]
 fn what_clients_claim_about_themselves_is_dropped_in_open_locations_too() {

@@ -5,7 +5,6 @@ use patrol_tests::gateway::traefik::Traefik;
 use patrol_tests::gateway::{free_port, have, readme};
 
 patrol_tests::probe!(Traefik);
-patrol_tests::probe!(Traefik: the_rest_api_is_reached_through_the_gateway);
 
 #[test]
 fn the_steps_in_the_readme_work_as_written() {

@@ -307,7 +307,7 @@ pub fn a_session_is_opened_and_closed_through_the_gateway<G: Gateway>() {
     }
 }
 
-/// All of the REST API that scripts call is reached, past the check; for gateways that lead to more of it than sessions.
+/// All of the REST API that scripts call is reached, past the check.
 pub fn the_rest_api_is_reached_through_the_gateway<G: Gateway>() {
     let Some(mut world) = World::<G>::new() else {
         return;
