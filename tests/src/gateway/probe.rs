@@ -6,6 +6,7 @@
 
 mod claims;
 mod credentials;
+mod links;
 mod odd;
 mod trouble;
 
@@ -18,6 +19,7 @@ use super::{Running, have, wait_for};
 
 pub use claims::*;
 pub use credentials::*;
+pub use links::*;
 pub use odd::*;
 pub use trouble::*;
 
@@ -315,6 +317,8 @@ macro_rules! probe {
             an_expired_token_is_refused,
             two_credentials_are_refused_even_where_both_are_good,
             a_session_is_opened_and_closed_through_the_gateway,
+            the_rest_api_is_reached_through_the_gateway,
+            links_lead_back_through_the_gateway,
             an_identity_that_a_client_claims_does_not_reach_the_service,
             an_identity_in_underscores_does_not_reach_the_service,
             an_identity_named_in_connection_is_not_lost,

@@ -306,3 +306,27 @@ pub fn a_session_is_opened_and_closed_through_the_gateway<G: Gateway>() {
         assert!([401, 404].contains(&answer.status), "{path}: {answer:?}");
     }
 }
+
+/// All of the REST API that scripts call is reached, past the check.
+pub fn the_rest_api_is_reached_through_the_gateway<G: Gateway>() {
+    let Some(mut world) = World::<G>::new() else {
+        return;
+    };
+    let token = world.patrol.token("ann", "script", "30d");
+    let session = Form::Session.arguments(&world.session(&token));
+    let tenant = text(&world.patrol.json(&["tenant", "show", "acme"]), "id");
+    let sites = format!("/api/v1/tenants/{tenant}/sites?maxResults=1");
+    let listed = world.ask(&sites, &session);
+    assert_eq!(listed.status, 200, "{listed:?}");
+    assert!(listed.json()["sites"].is_array(), "{listed:?}");
+    assert_eq!(world.ask(&sites, &[""; 0]).status, 401);
+    let document = world.ask("/api/openapi.json", &[""; 0]);
+    assert!(document.json()["openapi"].is_string(), "{document:?}");
+    assert_eq!(world.upstream.requests(), 0);
+    // The service's own calls may begin so too.
+    assert_eq!(world.ask("/api/v1/own", &session).arrived().target, "/api/v1/own");
+
+    world.server.kill();
+    let away = world.ask_once(&sites, &session);
+    assert!((500..=504).contains(&away.status), "{away:?}");
+}
