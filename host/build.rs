@@ -29,6 +29,8 @@ const NOT_INHERITED: &[&str] = &[
     "CARGO_BUILD_TARGET_DIR",
     "CARGO_ENCODED_RUSTDOCFLAGS",
     "CARGO_ENCODED_RUSTFLAGS",
+    // Other code, and so another digest.
+    "CARGO_INCREMENTAL",
     "CARGO_TARGET_DIR",
     "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
     "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
@@ -57,6 +59,7 @@ fn build() -> Result<(), String> {
         .ok_or("the host crate lies outside its workspace")?;
     let out = PathBuf::from(variable("OUT_DIR")?);
 
+    println!("cargo::rerun-if-env-changed=CARGO_HOME");
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     for input in [
@@ -83,6 +86,7 @@ fn build() -> Result<(), String> {
             "--target",
             TARGET,
         ])
+        .args(same_paths(root)?)
         .arg("--target-dir")
         .arg(&target_dir)
         .status()
@@ -106,6 +110,41 @@ fn build() -> Result<(), String> {
     descriptors::write(cargo, &variable("TARGET")?, &authorization)?;
     println!("cargo::rustc-env=PATROL_DESCRIPTORS={}", authorization.display());
     Ok(())
+}
+
+/// Has panic messages name source files by paths that are the same on every machine: the component's digest is what a
+/// release is known by, and must not depend on where its builder keeps crates and toolchain.
+///
+/// Given as configuration, cargo adds it to the flags of `.cargo/config.toml` instead of replacing them.
+fn same_paths(root: &Path) -> Result<[String; 2], String> {
+    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
+    let asked = |question: &[&str]| {
+        let output = command(&rustc, root)
+            .args(question)
+            .output()
+            .map_err(|e| format!("cannot run {rustc}: {e}"))?;
+        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
+    };
+    let sysroot = asked(&["--print", "sysroot"])?;
+    let about = asked(&["--version", "--verbose"])?;
+    let commit = about
+        .lines()
+        .find_map(|line| line.strip_prefix("commit-hash: "))
+        .unwrap_or("unknown");
+    let home = match env::var_os("CARGO_HOME") {
+        Some(home) => PathBuf::from(home),
+        None => PathBuf::from(variable("HOME")?).join(".cargo"),
+    };
+    let flags = [
+        format!("--remap-path-prefix={}=/cargo", home.display()),
+        format!("--remap-path-prefix={sysroot}/lib/rustlib/src/rust=/rustc/{commit}"),
+        format!("--remap-path-prefix={}=/patrol", root.display()),
+    ];
+    // As TOML writes it: a debug string escapes what a basic string must.
+    Ok([
+        "--config".to_owned(),
+        format!("target.{TARGET}.rustflags={flags:?}"),
+    ])
 }
 
 /// Adds the wasm target to the pinned toolchain where it is missing.

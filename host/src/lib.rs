@@ -70,6 +70,8 @@ pub mod http;
 pub mod layer;
 #[doc(hidden)]
 pub mod policy;
+#[doc(hidden)]
+pub mod release;
 pub mod scenario;
 pub mod service;
 #[doc(hidden)]

@@ -12,7 +12,8 @@ use super::print::{OutputError, plain};
 use crate::config::ConfigError;
 use crate::gate::KeyError;
 use crate::policy::LoadError;
-use crate::service::{Error, OpenError};
+use crate::release::{KeyError as SigningKeyError, Unfit};
+use crate::service::{Error, OpenError, ReleaseError};
 use crate::store::sqlite::OpenError as StoreOpenError;
 
 /// How a command ends; the discriminant is the exit code.
@@ -94,6 +95,15 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
     if let Some(error) = error.downcast_ref::<Error>() {
         return (of_service(error), error.refusal());
     }
+    if let Some(error) = error.downcast_ref::<ReleaseError>() {
+        let exit = match error {
+            ReleaseError::Service(error) => of_service(error),
+            ReleaseError::Shelf { .. } => Exit::DataDirectory,
+            ReleaseError::NotFound(_) => Exit::NotFound,
+            _ => Exit::Refused,
+        };
+        return (exit, None);
+    }
     let exit = if let Some(failure) = error.downcast_ref::<Failure>() {
         match failure {
             Failure::Usage(_) => Exit::Usage,
@@ -105,6 +115,10 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
         Exit::Usage
     } else if error.is::<KeyError>() {
         Exit::DataDirectory
+    } else if error.is::<Unfit>() {
+        Exit::Refused
+    } else if error.is::<SigningKeyError>() {
+        Exit::Usage
     } else {
         Exit::Unexpected
     };

@@ -4,6 +4,7 @@
 //! JSON for programs. It ends with one of the exit codes that `patrol --help` lists. Nothing but the creation and the
 //! rotation of a token or a client prints a secret (R1), and no error holds one.
 
+mod activation;
 mod args;
 mod audit;
 mod client;
@@ -16,6 +17,7 @@ mod method;
 mod policy;
 mod print;
 mod records;
+mod release;
 mod route;
 mod scenario;
 mod serve;

@@ -1,22 +1,75 @@
 //! `patrol policy`.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde::Serialize;
 
-use super::Session;
 use super::failure::Exit;
 use super::print::{fields, hex, plain};
+use super::release::SignArgs;
+use super::{Session, activation, release};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
 
 /// What can be done with the policy.
 #[derive(Debug, Subcommand)]
-#[command(after_help = "Example:\n  patrol --json policy show | jq -r .digest")]
+#[command(after_help = EXAMPLES)]
 pub(super) enum PolicyCommand {
     /// Show name, version, digest (SHA-256), limits, imports and exports
     Show,
+    /// Make a key that signs releases, and print its public half for `[policy] trusted_keys`
+    Keygen {
+        /// Where to write the secret key: a new file that only you can read
+        file: PathBuf,
+    },
+    /// Make a release of a component: a file with its manifest and signature
+    Sign(SignArgs),
+    /// Say what is in a release, whoever signed it
+    Inspect {
+        /// The release
+        file: PathBuf,
+    },
+    /// Say whether this host would take a release: its digest, its signature, and what its manifest asks for
+    ///
+    /// Signatures are verified by the `[policy] trusted_keys` of the configuration; no data directory is needed.
+    Verify {
+        /// The release
+        file: PathBuf,
+    },
+    /// Judge a release as `verify` does, try it out on records of its own, and keep it to be activated
+    Stage {
+        /// The release
+        file: PathBuf,
+    },
+    /// List the releases that were staged, and say which one is active
+    List,
+    /// Make a release the active one; a server must not run, and runs the release once it is started
+    Activate {
+        /// The release's id, or its first digits
+        id: String,
+        /// Even where it has no higher number than the one that is active
+        #[arg(long)]
+        allow_downgrade: bool,
+    },
+    /// Make the release before the active one active again; a server must not run
+    Rollback,
+    /// Say in what two releases differ
+    Diff {
+        /// The id of one, or its first digits
+        a: String,
+        /// The id of the other
+        b: String,
+    },
 }
+
+const EXAMPLES: &str = "\
+Examples:
+  patrol --json policy show | jq -r .digest
+  patrol policy keygen release.key
+  patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --key release.key
+  patrol policy verify stricter-1.2.0.patrol";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -55,7 +108,23 @@ pub(super) fn isolation(patrol: &Patrol) -> String {
 }
 
 pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Result<Exit> {
-    let PolicyCommand::Show = command;
+    match command {
+        PolicyCommand::Show => show(session),
+        PolicyCommand::Keygen { file } => release::keygen(session, &file),
+        PolicyCommand::Sign(args) => release::sign(session, args),
+        PolicyCommand::Inspect { file } => release::inspect(session, &file),
+        PolicyCommand::Verify { file } => release::verify(session, &file),
+        PolicyCommand::Stage { file } => activation::stage(session, &file),
+        PolicyCommand::List => activation::list(session),
+        PolicyCommand::Activate { id, allow_downgrade } => {
+            activation::activate(session, &id, allow_downgrade)
+        }
+        PolicyCommand::Rollback => activation::rollback(session),
+        PolicyCommand::Diff { a, b } => activation::diff(session, &a, &b),
+    }
+}
+
+fn show(session: &mut Session) -> anyhow::Result<Exit> {
     let patrol = session.open()?;
     let info = patrol.policy_info()?;
     let p = info.description.parameters;

@@ -63,14 +63,23 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     let started = args.over(session.config()?);
     let config = &started.server;
     config.check()?;
-    let patrol = Arc::new(session.open_with(true, true)?);
+    let patrol = session.open_with(true, true)?;
+    let lock = ServeLock::take(patrol.data())?;
+    // With the lock held, nobody activates another release.
+    let patrol = if patrol.is_outdated()? {
+        drop(patrol);
+        session.open_with(true, false)?
+    } else {
+        patrol
+    };
+    patrol.note_passed_over()?;
+    let patrol = Arc::new(patrol);
     // Counting costs little, but nothing is less, where nobody asks.
     let meters = match config.metrics {
         Some(_) => Meters::prometheus()?,
         None => Meters::default(),
     };
     let gate = Arc::new(Gate::new(Arc::clone(&patrol), meters)?);
-    let lock = ServeLock::take(patrol.data())?;
     let doors = Doors::bind(config.listen, config)?;
     let listening = doors.listening();
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;

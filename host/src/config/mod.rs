@@ -14,6 +14,7 @@ use patrol_policy::types::Parameters;
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Isolation;
+use crate::release::PublicKey;
 use crate::time::Millis;
 pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
@@ -127,6 +128,11 @@ pub struct PolicyConfig {
     pub warm_max_calls: u32,
     /// How long one verdict may take; a policy that takes longer has failed. Default 50 ms.
     pub deadline: Millis,
+    /// The public keys by which a release of a policy may be signed, as `patrol policy keygen` prints them. None by
+    /// default.
+    pub trusted_keys: Vec<String>,
+    /// Takes releases that are not signed, where policies are developed. Default false.
+    pub allow_unsigned: bool,
 }
 
 /// Whether each call gets a fresh instance of the component.
@@ -157,6 +163,8 @@ impl Default for PolicyConfig {
             isolation: IsolationName::PerCall,
             warm_max_calls: 10_000,
             deadline: Millis(50),
+            trusted_keys: Vec::new(),
+            allow_unsigned: false,
         }
     }
 }
@@ -176,6 +184,15 @@ impl PolicyConfig {
             sessions_per_token: self.sessions_per_token,
             retention: self.retention.0,
         }
+    }
+
+    /// The keys by which releases may be signed; a text that is no key trusts nobody.
+    #[must_use]
+    pub fn trusted_keys(&self) -> Vec<PublicKey> {
+        self.trusted_keys
+            .iter()
+            .filter_map(|key| key.parse().ok())
+            .collect()
     }
 
     /// How instances are used.

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::{Config, Server, Step};
+use crate::release::PublicKey;
 use crate::time::{Millis, print_duration};
 
 /// Something that cannot be, and where.
@@ -101,6 +102,13 @@ impl Config {
                 found.add(&["policy", name], format!("it is {value}; {why}"));
             }
         }
+        found.within([key("policy"), key("trusted_keys")], |found| {
+            for (index, text) in policy.trusted_keys.iter().enumerate() {
+                if let Err(why) = text.parse::<PublicKey>() {
+                    found.push([Step::Index(index)], why.to_string());
+                }
+            }
+        });
     }
 
     fn check_http(&self, found: &mut Findings) {

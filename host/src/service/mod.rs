@@ -24,10 +24,12 @@ mod events;
 mod floor;
 mod gateway;
 mod housekeeping;
+mod releases;
 mod request_id;
 mod review;
 mod sites;
 mod tokens;
+mod trial;
 mod vitals;
 
 use std::collections::HashMap;
@@ -55,6 +57,7 @@ pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use releases::{PassedOver, ReleaseError};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
@@ -64,7 +67,8 @@ pub use vitals::{Backlog, Population, Tally};
 // What callers are handed, and hand in: they need know nothing of where it comes from.
 pub use crate::policy::Fault;
 pub use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
+    UserRow,
 };
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.
@@ -87,7 +91,7 @@ pub struct Settings {
     pub create: bool,
     /// Whether to check the integrity of the database, which reads all of it.
     pub check: bool,
-    /// The policy component; `None`: the one built in.
+    /// The policy component; `None`: that of the active release, or else the one built in.
     pub component: Option<Arc<[u8]>>,
     /// Where the component's compiled code is kept; `None`: in the data directory. Whoever can write there can run
     /// code in this process.
@@ -118,6 +122,10 @@ pub struct Patrol {
     data: PathBuf,
     configured: ArcSwap<Configured>,
     policy: Policy<Call>,
+    /// How it is run, for others like it.
+    options: Options,
+    running: Option<ReleaseRow>,
+    passed_over: Vec<PassedOver>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
@@ -180,15 +188,18 @@ impl Patrol {
             ),
             ..Options::default()
         };
-        let policy = match &settings.component {
-            Some(component) => Policy::load(component, &options)?,
-            None => Policy::load(Policy::<Call>::embedded(), &options)?,
+        let (policy, running, passed_over) = match &settings.component {
+            Some(component) => (Policy::load(component, &options)?, None, Vec::new()),
+            None => releases::load_active(&store, &settings.data, policy_config, &options)?,
         };
         settings.clock.observe(store.read()?.clock_mark()?);
         Ok(Self {
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policy,
+            options,
+            running,
+            passed_over,
             store: Arc::new(store),
             clock: settings.clock,
             audiences: RwLock::new(HashMap::new()),

@@ -10,6 +10,7 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod releases;
 mod rows;
 mod sites;
 pub mod sqlite;
@@ -25,6 +26,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use releases::{ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
@@ -123,7 +125,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadAccounts + ReadSites {
+pub trait Read: ReadAccounts + ReadReleases + ReadSites {
     /// The policy's view of a token; see `wit/storage.wit` for this and the next ones.
     fn token_state(&self, id: Id) -> Result<Option<TokenState>>;
     /// A user as the policy sees it.
@@ -181,7 +183,7 @@ pub trait Read: ReadAccounts + ReadSites {
 }
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
-pub trait Transaction: Read + WriteAccounts + WriteSites {
+pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
     /// Stores a new token (R2).
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<()>;
     /// Replaces a token's secret.

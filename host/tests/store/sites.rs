@@ -191,7 +191,7 @@ fn a_data_file_from_before_there_were_sites_gets_one_for_each_tenant() {
     // As it was: what that version did not have is taken away.
     raw(dir.path())
         .execute_batch(
-            "DROP TABLE site; DROP TABLE account_session; DROP INDEX user_page; DROP INDEX audit_hour;
+            "DROP TABLE activation; DROP TABLE release; DROP TABLE site; DROP TABLE account_session; DROP INDEX user_page; DROP INDEX audit_hour;
              ALTER TABLE user DROP COLUMN password_epoch; PRAGMA user_version = 2;",
         )
         .unwrap();

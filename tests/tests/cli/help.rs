@@ -39,7 +39,12 @@ const COMMANDS: &[(&str, &[&str])] = &[
     ("config", &["check"]),
     ("route", &["explain", "list"]),
     ("identity", &["show", "rotate"]),
-    ("policy", &["show"]),
+    (
+        "policy",
+        &[
+            "show", "keygen", "sign", "inspect", "verify", "stage", "list", "activate", "rollback", "diff",
+        ],
+    ),
     ("scenario", &["run"]),
     ("doctor", &[]),
     ("openapi", &[]),

@@ -15,6 +15,7 @@ mod error;
 mod open;
 mod queries;
 mod read;
+mod releases;
 mod schema;
 mod sites;
 mod uses;

@@ -24,7 +24,7 @@ use super::sites::event_tenant;
 const APPLICATION_ID: i64 = 0x5041_5452;
 
 /// Each entry brings the schema from its index to the next version. Entries are never edited once released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, SITES_AND_ACCOUNTS];
+const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, SITES_AND_ACCOUNTS, RELEASES];
 
 const VERSION_1: &str = "
 CREATE TABLE meta (
@@ -190,6 +190,23 @@ CREATE TABLE client (
     CHECK ((scheme = 0) = (revoked_at IS NOT NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX client_name ON client (name) WHERE revoked_at IS NULL;
+";
+
+/// Releases of policies that were staged, and the stack of those that were activated: the one with the highest place is
+/// active. Their files lie beside the database, under the same digests.
+const RELEASES: &str = "
+CREATE TABLE release (
+    digest BLOB PRIMARY KEY CHECK (length(digest) = 32),
+    name TEXT NOT NULL,
+    version TEXT NOT NULL,
+    number INTEGER NOT NULL CHECK (number > 0),
+    staged INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE TABLE activation (
+    place INTEGER PRIMARY KEY,
+    release BLOB NOT NULL REFERENCES release (digest),
+    at INTEGER NOT NULL
+) STRICT;
 ";
 
 /// The schema version that this build reads and writes.

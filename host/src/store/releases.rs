@@ -1,0 +1,38 @@
+//! Which releases of policies are known, and which one is active.
+
+use patrol_policy::types::Timestamp;
+
+use super::Result;
+
+/// A release that was staged. Its file is kept elsewhere, under this digest.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ReleaseRow {
+    /// SHA-256 of its file.
+    pub digest: [u8; 32],
+    /// What the policy is called.
+    pub name: String,
+    /// Its version.
+    pub version: String,
+    /// Its release number.
+    pub number: u32,
+    /// When it was staged first.
+    pub staged: Timestamp,
+}
+
+/// What can be read of them.
+pub trait ReadReleases: Send {
+    /// All releases that were ever staged, the latest first.
+    fn releases(&self) -> Result<Vec<ReleaseRow>>;
+    /// The releases that were activated and not rolled back, the active one first; none: the built-in policy is active.
+    fn activations(&self) -> Result<Vec<ReleaseRow>>;
+}
+
+/// What can be written of them.
+pub trait WriteReleases: ReadReleases {
+    /// Notes that a release was staged; one that is known already stays as it is.
+    fn insert_release(&mut self, release: &ReleaseRow) -> Result<()>;
+    /// Makes a release the active one.
+    fn push_activation(&mut self, digest: [u8; 32], at: Timestamp) -> Result<()>;
+    /// Makes the release before the active one active again; false where none is.
+    fn pop_activation(&mut self) -> Result<bool>;
+}

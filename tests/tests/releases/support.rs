@@ -1,0 +1,102 @@
+//! A maker of releases beside the program that takes them.
+
+use std::fs;
+use std::path::PathBuf;
+
+use patrol_tests::program::Program;
+use patrol_tests::wasm;
+use serde_json::Value;
+
+/// The program, a signing key, and the releases made with it.
+pub struct Maker {
+    pub program: Program,
+    /// The public half of the key.
+    pub public: String,
+    directory: tempfile::TempDir,
+}
+
+impl Maker {
+    /// With a key that the configuration trusts.
+    pub fn new() -> Self {
+        let mut maker = Self {
+            program: Program::new(),
+            public: String::new(),
+            directory: tempfile::tempdir().unwrap(),
+        };
+        maker.public = maker.key("release.key");
+        maker.configure(&format!("trusted_keys = [\"{}\"]", maker.public));
+        maker
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// The settings of the policy.
+    pub fn configure(&self, policy: &str) {
+        let text = format!("[policy]\ndeadline = \"5s\"\n{policy}\n");
+        fs::write(self.program.configuration(), text).unwrap();
+    }
+
+    /// Makes a key, and says its public half.
+    pub fn key(&self, name: &str) -> String {
+        let path = self.path(name);
+        let run = self.program.run(&["policy", "keygen", path.to_str().unwrap()]);
+        assert_eq!(run.code, Some(0), "{}", self.said());
+        let record: Value = serde_json::from_str(&run.out).unwrap();
+        record["publicKey"].as_str().unwrap().to_owned()
+    }
+
+    /// Makes a release of the built-in policy.
+    pub fn release(&self, number: u32, how: &[&str]) -> PathBuf {
+        let component = self.path("policy.wasm");
+        fs::write(&component, wasm::embedded()).unwrap();
+        self.release_of(&component, number, how)
+    }
+
+    /// Makes a release of a component.
+    pub fn release_of(&self, component: &std::path::Path, number: u32, how: &[&str]) -> PathBuf {
+        let file = self.path(&format!("release-{number}.patrol"));
+        let _ = fs::remove_file(&file);
+        let (version, number) = (format!("1.{number}.0"), number.to_string());
+        let mut args = vec![
+            "policy",
+            "sign",
+            component.to_str().unwrap(),
+            "--name",
+            "stricter",
+        ];
+        args.extend(["--policy-version", &version, "--number", &number]);
+        args.extend(["--output", file.to_str().unwrap()]);
+        args.extend(how);
+        let key = self.path("release.key");
+        if !how.contains(&"--key") && !how.contains(&"--unsigned") {
+            args.extend(["--key", key.to_str().unwrap()]);
+        }
+        let run = self.program.run(&args);
+        assert_eq!(run.code, Some(0), "{}", self.said());
+        file
+    }
+
+    /// All that was said on standard error so far.
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.program.log()).unwrap_or_default()
+    }
+
+    /// Has a release judged: none where it is good, else what was said about it.
+    pub fn verify(&self, file: &std::path::Path) -> Option<String> {
+        self.judge(&["policy", "verify", file.to_str().unwrap()])
+    }
+
+    /// The same, of any command that takes a release.
+    pub fn judge(&self, args: &[&str]) -> Option<String> {
+        let before = self.said().len();
+        let run = self.program.run(args);
+        let said = self.said().split_off(before);
+        match run.code {
+            Some(0) => None,
+            Some(3) => Some(said),
+            other => panic!("{other:?}: {said}"),
+        }
+    }
+}
