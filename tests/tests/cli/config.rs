@@ -82,6 +82,7 @@ wrong.toml:12:19: route[2].methods[2]: there is no method `PSOT`; did you mean `
 #[test]
 fn a_file_without_mistakes_is_0() {
     let home = Home::with_ann();
+    std::fs::remove_file(home.data().join("patrol.toml")).unwrap();
     assert!(
         home.run(&["config", "check"])
             .done()

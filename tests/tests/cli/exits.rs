@@ -81,7 +81,7 @@ fn a_mistake_in_the_configuration_is_2_with_its_line() {
 #[test]
 fn a_refusal_is_3_and_says_why() {
     let home = Home::with_ann();
-    home.configure("[policy]\ntokens_per_owner = 2\n");
+    home.configure("[policy]\ndeadline = \"5s\"\ntokens_per_owner = 2\n");
     let create = |name: &str, expires: &str| {
         home.run(&[
             "token",

@@ -145,7 +145,7 @@ fn a_verdict_has_the_keys_that_scripts_rely_on() {
 #[test]
 fn the_policy_says_what_is_in_force() {
     let home = Home::with_ann();
-    home.configure("[policy]\nidle_after = \"1h 30m\"\nisolation = \"warm\"\n");
+    home.configure("[policy]\ndeadline = \"5s\"\nidle_after = \"1h 30m\"\nisolation = \"warm\"\n");
     let policy = home.json(&["policy", "show"]);
     assert_eq!(
         keys(&policy),
@@ -170,7 +170,7 @@ fn the_policy_says_what_is_in_force() {
 #[test]
 fn an_expiration_is_a_date_an_instant_or_a_duration() {
     let home = Home::with_ann();
-    home.configure("[policy]\nmax_lifetime = \"36500d\"\n");
+    home.configure("[policy]\ndeadline = \"5s\"\nmax_lifetime = \"36500d\"\n");
     let expires = |text: &str| {
         let token = home.json(&[
             "token",
