@@ -4,9 +4,9 @@
 //! then a test of its own there, so that a failure names the gateway and the check. Where gateways differ for good
 //! reason, [`Ways`] says how, and the check holds them to that; what is not in [`Ways`] is the same for all.
 
+mod api;
 mod claims;
 mod credentials;
-mod links;
 mod odd;
 mod trouble;
 
@@ -17,9 +17,9 @@ use super::patrol::{Patrol, Token, text};
 use super::upstream::{Arrived, Upstream};
 use super::{Running, have, wait_for};
 
+pub use api::*;
 pub use claims::*;
 pub use credentials::*;
-pub use links::*;
 pub use odd::*;
 pub use trouble::*;
 
@@ -319,6 +319,7 @@ macro_rules! probe {
             a_session_is_opened_and_closed_through_the_gateway,
             the_rest_api_is_reached_through_the_gateway,
             links_lead_back_through_the_gateway,
+            a_body_that_patrol_would_not_take_ends_at_the_gateway,
             an_identity_that_a_client_claims_does_not_reach_the_service,
             an_identity_in_underscores_does_not_reach_the_service,
             an_identity_named_in_connection_is_not_lost,

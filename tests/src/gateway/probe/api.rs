@@ -1,4 +1,4 @@
-//! Links in the answers of Patrol's REST API.
+//! What gateways owe to Patrol's REST API: links in its answers that lead back, and bodies that are bounded.
 
 use serde_json::json;
 
@@ -58,4 +58,26 @@ pub fn links_lead_back_through_the_gateway<G: Gateway>() {
         world.patrol.json(&list).as_array()?.first().cloned()
     });
     assert_eq!(asked["initiatingUserIpAddress"], "127.0.0.1", "{asked}");
+}
+
+/// Patrol has limits of its own, lower ones; it need not be shown how large a body can be.
+pub fn a_body_that_patrol_would_not_take_ends_at_the_gateway<G: Gateway>() {
+    let Some((world, taps)) = World::<G>::build(|patrol| patrol.serve_tapped()) else {
+        return;
+    };
+    let file = world.patrol.beside("body");
+    std::fs::write(&file, [b'x'; 500_000]).expect("a file can be written");
+    let data = format!("@{}", file.display());
+    let answer = world.ask_once("/api/v1/login", &["--data-binary", &data]);
+    assert_eq!(answer.status, 413, "{answer:?}");
+    // A sign-in that is wrong, to see that such calls are seen.
+    let wrong = world.ask("/api/v1/login", &["--json", r#"{"marker":"seen"}"#]);
+    assert_eq!(wrong.status, 400, "{wrong:?}");
+    let shown: Vec<_> = taps.iter().flat_map(|tap| tap.connections()).collect();
+    let seen = shown
+        .iter()
+        .any(|bytes| bytes.windows(6).any(|piece| piece == b"marker"));
+    assert!(seen, "the calls were not seen");
+    let bytes: usize = shown.iter().map(Vec::len).sum();
+    assert!(bytes < 100_000, "{bytes} bytes were passed on");
 }
