@@ -183,6 +183,17 @@ impl Running {
     /// Stops it in its tracks: its sockets stay open, and nothing is answered on them.
     pub fn freeze(&mut self) {
         self.signal("STOP");
+        // The signal is sent by then, but threads on other processors may still be at work.
+        let tasks = format!("/proc/{}/task", self.child.id());
+        wait_for("every thread to stop", || {
+            let stopped = |task: std::io::Result<std::fs::DirEntry>| {
+                let stat = std::fs::read_to_string(task.ok()?.path().join("stat")).ok()?;
+                // The state follows the name, which is in parentheses.
+                Some(stat.rsplit_once(") ")?.1.starts_with('T'))
+            };
+            let mut tasks = std::fs::read_dir(&tasks).ok()?;
+            tasks.all(|task| stopped(task) == Some(true)).then_some(())
+        });
     }
 
     /// Lets it go on.
