@@ -4,4 +4,5 @@
 mod connection;
 pub mod fastcgi;
 pub mod grpc;
+mod question;
 pub mod spop;

@@ -1,26 +1,13 @@
 //! From CGI parameters to a question, and from the answer to CGI headers.
 
-use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
 
 use super::record::pair;
-use crate::gate::{Admission, Denial, Door, Gate, Request};
-
-/// What all identity headers begin with; the rest of the name is the variable's.
-const PREFIX: &str = "x-patrol-";
-/// More headers than any gateway lets through.
-const HEADERS: usize = 512;
-
-/// What Patrol was asked about.
-struct Question<'a> {
-    method: Cow<'a, str>,
-    uri: Cow<'a, str>,
-    headers: HeaderMap,
-    address: Option<IpAddr>,
-}
+use crate::doors::question::{HEADERS, PREFIX, Question};
+use crate::gate::{Admission, Denial, Door, Gate};
 
 /// The verdict on a request with these parameters; nothing where there were more than are read.
 pub(super) fn verdict(gate: &Gate, parameters: Option<&[u8]>) -> Result<Admission, Denial> {
@@ -28,53 +15,45 @@ pub(super) fn verdict(gate: &Gate, parameters: Option<&[u8]>) -> Result<Admissio
         let message = "the request's headers are too large";
         return Err(Denial::bad_request("E_400_TOO_LARGE", message));
     };
-    let Some(question) = Question::of(parameters) else {
+    let Some(question) = question(parameters) else {
         let message = "the gateway must send REQUEST_METHOD, REQUEST_URI and REMOTE_ADDR, once each: see \
                        host/gateways/apache";
         return Err(Denial::bad_request("E_400_GATEWAY", message));
     };
-    gate.check(&Request {
-        door: Door::FastCgi,
-        method: &question.method,
-        uri: &question.uri,
-        headers: &question.headers,
-        address: question.address,
-    })
+    question.ask(gate, Door::FastCgi)
 }
 
-impl<'a> Question<'a> {
-    /// Nothing where a parameter is missing, there twice, or not to be read.
-    fn of(mut parameters: &'a [u8]) -> Option<Self> {
-        let (mut method, mut uri, mut address) = (None, None, None);
-        let mut headers = HeaderMap::new();
-        while !parameters.is_empty() {
-            let (name, value, rest) = pair(parameters)?;
-            parameters = rest;
-            let once = match name {
-                b"REQUEST_METHOD" => method.replace(value),
-                b"REQUEST_URI" => uri.replace(value),
-                b"REMOTE_ADDR" => address.replace(value),
-                _ => {
-                    if let Some(name) = name.strip_prefix(b"HTTP_") {
-                        add(&mut headers, name, value)?;
-                    }
-                    None
+/// Nothing where a parameter is missing, there twice, or not to be read.
+fn question(mut parameters: &[u8]) -> Option<Question<'_>> {
+    let (mut method, mut uri, mut address) = (None, None, None);
+    let mut headers = HeaderMap::new();
+    while !parameters.is_empty() {
+        let (name, value, rest) = pair(parameters)?;
+        parameters = rest;
+        let once = match name {
+            b"REQUEST_METHOD" => method.replace(value),
+            b"REQUEST_URI" => uri.replace(value),
+            b"REMOTE_ADDR" => address.replace(value),
+            _ => {
+                if let Some(name) = name.strip_prefix(b"HTTP_") {
+                    add(&mut headers, name, value)?;
                 }
-            };
-            if once.is_some() {
-                return None;
+                None
             }
+        };
+        if once.is_some() {
+            return None;
         }
-        let address = std::str::from_utf8(address?).ok()?;
-        Some(Self {
-            method: String::from_utf8_lossy(method.filter(|text| !text.is_empty())?),
-            // Path and query only: what names another host is not for this one.
-            uri: String::from_utf8_lossy(uri.filter(|text| text.starts_with(b"/"))?),
-            headers,
-            // A client on a Unix socket has none.
-            address: address.parse().ok().map(|address: IpAddr| address.to_canonical()),
-        })
     }
+    let address = std::str::from_utf8(address?).ok()?;
+    Some(Question {
+        method: String::from_utf8_lossy(method.filter(|text| !text.is_empty())?),
+        // Path and query only: what names another host is not for this one.
+        uri: String::from_utf8_lossy(uri.filter(|text| text.starts_with(b"/"))?),
+        headers,
+        // A client on a Unix socket has none.
+        address: address.parse().ok().map(|address: IpAddr| address.to_canonical()),
+    })
 }
 
 /// `HTTP_USER_AGENT` was `User-Agent`. A header that cannot be read could be a credential, so that none is passed over.

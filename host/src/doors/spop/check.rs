@@ -1,6 +1,5 @@
 //! From a message to a question, and from the answer to variables.
 
-use std::borrow::Cow;
 use std::net::IpAddr;
 
 use http::{HeaderMap, HeaderName, HeaderValue};
@@ -9,70 +8,51 @@ use spop::types::TypedData;
 use spop::{SpopFrame as _, VarScope};
 
 use super::frame::{Message, Value, string};
-use crate::gate::{Admission, Denial, Door, Gate, IDENTITY_HEADERS, Request};
+use crate::doors::question::{HEADERS, PREFIX, Question};
+use crate::gate::{Admission, Denial, Door, Gate, IDENTITY_HEADERS};
 
 /// The message by which the shipped configuration asks.
 const MESSAGE: &[u8] = b"check";
-/// What all identity headers begin with; the rest of the name is the variable.
-const PREFIX: &str = "x-patrol-";
-/// More headers than any gateway lets through.
-const HEADERS: usize = 512;
-
-/// What Patrol was asked about.
-struct Question<'a> {
-    method: Cow<'a, str>,
-    uri: Cow<'a, str>,
-    headers: HeaderMap,
-    address: Option<IpAddr>,
-}
 
 /// The verdict on the messages of one NOTIFY; none where there is no question among them.
 pub(super) fn verdict(gate: &Gate, messages: &[Message<'_>]) -> Option<Result<Admission, Denial>> {
     let mut checks = messages.iter().filter(|message| message.name == MESSAGE);
     let check = checks.next()?;
-    let question = Question::of(check).filter(|_| checks.next().is_none());
+    let question = question(check).filter(|_| checks.next().is_none());
     let Some(question) = question else {
         let message =
             "the gateway must send method, uri, source and headers, once each: see host/gateways/haproxy";
         return Some(Err(Denial::bad_request("E_400_GATEWAY", message)));
     };
-    Some(gate.check(&Request {
-        door: Door::Spop,
-        method: &question.method,
-        uri: &question.uri,
-        headers: &question.headers,
-        address: question.address,
-    }))
+    Some(question.ask(gate, Door::Spop))
 }
 
-impl<'a> Question<'a> {
-    /// Nothing where an argument is missing, there twice, or of the wrong kind. Others are nobody's business.
-    fn of(message: &Message<'a>) -> Option<Self> {
-        let only = |name: &str| {
-            let mut found = message
-                .arguments
-                .iter()
-                .filter(|(known, _)| *known == name.as_bytes());
-            let (_, value) = found.next()?;
-            found.next().is_none().then_some(value)
-        };
-        let method = only("method")?.bytes().filter(|text| !text.is_empty())?;
-        // Path and query only: HAProxy cuts off scheme and host where a client sends them.
-        let uri = only("uri")?.bytes().filter(|text| text.starts_with(b"/"))?;
-        let address = match only("source")? {
-            Value::Plain(TypedData::IPv4(address)) => Some(IpAddr::from(*address)),
-            Value::Plain(TypedData::IPv6(address)) => Some(IpAddr::from(*address).to_canonical()),
-            // A client on a Unix socket has none.
-            Value::Plain(TypedData::Null) => None,
-            _ => return None,
-        };
-        Some(Self {
-            method: String::from_utf8_lossy(method),
-            uri: String::from_utf8_lossy(uri),
-            headers: headers(only("headers")?.bytes()?)?,
-            address,
-        })
-    }
+/// Nothing where an argument is missing, there twice, or of the wrong kind. Others are nobody's business.
+fn question<'a>(message: &Message<'a>) -> Option<Question<'a>> {
+    let only = |name: &str| {
+        let mut found = message
+            .arguments
+            .iter()
+            .filter(|(known, _)| *known == name.as_bytes());
+        let (_, value) = found.next()?;
+        found.next().is_none().then_some(value)
+    };
+    let method = only("method")?.bytes().filter(|text| !text.is_empty())?;
+    // Path and query only: HAProxy cuts off scheme and host where a client sends them.
+    let uri = only("uri")?.bytes().filter(|text| text.starts_with(b"/"))?;
+    let address = match only("source")? {
+        Value::Plain(TypedData::IPv4(address)) => Some(IpAddr::from(*address)),
+        Value::Plain(TypedData::IPv6(address)) => Some(IpAddr::from(*address).to_canonical()),
+        // A client on a Unix socket has none.
+        Value::Plain(TypedData::Null) => None,
+        _ => return None,
+    };
+    Some(Question {
+        method: String::from_utf8_lossy(method),
+        uri: String::from_utf8_lossy(uri),
+        headers: headers(only("headers")?.bytes()?)?,
+        address,
+    })
 }
 
 /// `req.hdrs_bin`: names and values, ended by an empty name and an empty value. A header that cannot be read could be
