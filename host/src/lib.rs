@@ -11,7 +11,6 @@
 //! # let directory = tempfile::tempdir()?;
 //! # let data = directory.path();
 //! // A data directory, made if it is not there. Any number of threads and processes may work on it.
-//! # #[allow(unused_mut)]
 //! let mut settings = Settings::new(data);
 //! # settings.config.policy.deadline = patrol::time::Millis(5_000);
 //! let patrol = Patrol::open(settings)?;
@@ -67,6 +66,7 @@ pub mod config;
 pub mod doors;
 pub mod gate;
 pub mod http;
+mod key_text;
 pub mod layer;
 #[doc(hidden)]
 pub mod policy;

@@ -16,10 +16,12 @@ use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
 use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
+use crate::key_text::{self, decode};
+
 const PUBLIC: &str = "ed25519:";
 const SECRET: &str = "patrol-signing-key-1:";
 /// Bytes of a secret key's file: the word above, 43 characters and the end of the line.
-const FILE: usize = SECRET.len() + 44;
+const FILE: usize = SECRET.len() + key_text::DIGITS + 1;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -154,12 +156,8 @@ impl SecretKey {
     /// Where that cannot be, or where there is such a file already: a key is never overwritten.
     pub fn write(&self, path: &Path) -> Result<(), KeyError> {
         let mut text = Zeroizing::new(String::with_capacity(FILE));
-        let mut digits = Zeroizing::new([0; 64]);
-        let length = BASE64URL
-            .encode_slice(self.0.as_bytes(), &mut *digits)
-            .unwrap_or_default();
         text.push_str(SECRET);
-        text.push_str(std::str::from_utf8(digits.get(..length).unwrap_or_default()).unwrap_or_default());
+        key_text::push_secret(&mut text, &self.0);
         text.push('\n');
         let failed = |source| KeyError::File {
             path: path.to_owned(),
@@ -191,15 +189,6 @@ impl SecretKey {
     pub fn sign(&self, message: &[u8]) -> [u8; 64] {
         self.0.sign(message).to_bytes()
     }
-}
-
-fn decode(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    // The decoder wants room for what it rounds up to.
-    let mut bytes = Zeroizing::new([0; 48]);
-    let length = BASE64URL.decode_slice(text, &mut *bytes).ok()?;
-    let mut key = Zeroizing::new([0; 32]);
-    key.copy_from_slice(bytes.get(..length).filter(|bytes| bytes.len() == 32)?);
-    Some(key)
 }
 
 #[cfg(test)]

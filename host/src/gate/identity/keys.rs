@@ -17,6 +17,8 @@ use serde::{Deserialize, Serialize};
 use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
+use crate::key_text::{self, decode};
+
 const FILE: &str = "identity.key";
 const LOCK: &str = "identity.lock";
 const NEW: &str = "identity.key.new";
@@ -295,24 +297,16 @@ impl Keys {
             })
             .collect();
         let previous = serde_json::to_string(&previous).unwrap_or_else(|_| "[]".to_owned());
-        let mut seed = Zeroizing::new([0; 64]);
-        let length = BASE64URL
-            .encode_slice(self.signing.as_bytes(), &mut *seed)
-            .unwrap_or_default();
-        let seed = std::str::from_utf8(seed.get(..length).unwrap_or_default()).unwrap_or_default();
-        let parts = [
-            "{\"version\":1,\"seed\":\"",
-            seed,
-            "\",\"made\":",
-            &self.made.to_string(),
-            ",\"previous\":",
-            &previous,
-            "}\n",
-        ];
-        let mut text = Zeroizing::new(String::with_capacity(parts.iter().map(|part| part.len()).sum()));
-        for part in parts {
-            text.push_str(part);
-        }
+        let before = "{\"version\":1,\"seed\":\"";
+        let after = format!("\",\"made\":{},\"previous\":{previous}}}\n", self.made);
+        let length = before
+            .len()
+            .saturating_add(key_text::DIGITS)
+            .saturating_add(after.len());
+        let mut text = Zeroizing::new(String::with_capacity(length));
+        text.push_str(before);
+        key_text::push_secret(&mut text, &self.signing);
+        text.push_str(&after);
         let (path, new) = (data.join(FILE), data.join(NEW));
         let write = || {
             // Left over from a process that ended before it was done; under the lock nobody else has it.
@@ -353,15 +347,6 @@ fn lock(data: &Path) -> Result<File, KeyError> {
         path: path.clone(),
         source,
     })
-}
-
-fn decode(text: &str) -> Option<Zeroizing<[u8; 32]>> {
-    // The decoder wants room for what it rounds up to.
-    let mut bytes = Zeroizing::new([0; 48]);
-    let length = BASE64URL.decode_slice(text, &mut *bytes).ok()?;
-    let mut key = Zeroizing::new([0; 32]);
-    key.copy_from_slice(bytes.get(..length).filter(|bytes| bytes.len() == 32)?);
-    Some(key)
 }
 
 #[cfg(test)]
