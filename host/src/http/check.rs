@@ -26,13 +26,12 @@ pub(super) async fn nginx(State(app): State<App>, request: Request) -> Response 
             "the gateway must set X-Original-URI and X-Original-Method, once each: see host/gateways/nginx";
         return Denial::bad_request("E_400_GATEWAY", message).into_response();
     };
-    let address = only(headers, "x-real-ip").and_then(|address| address.parse().ok());
     let verdict = app.gate().check(&gate::Request {
         door: Door::Nginx,
         method: &method,
         uri: &uri,
         headers,
-        address,
+        address: real_ip(headers),
     });
     verdict.into_response()
 }
@@ -68,7 +67,7 @@ pub(super) async fn envoy(State(app): State<App>, request: Request) -> Response 
         method: request.method().as_str(),
         uri,
         headers,
-        address: only(headers, "x-real-ip").and_then(|address| address.parse().ok()),
+        address: real_ip(headers),
     });
     match verdict {
         Ok(admission) => {
@@ -139,6 +138,11 @@ pub(super) async fn forward(State(app): State<App>, request: Request) -> Respons
 /// appends it to what they sent, one that does not sends nothing else; either way, those before it may be invented.
 fn last_hop(hops: &str) -> Option<IpAddr> {
     hops.rsplit(',').next()?.trim().parse().ok()
+}
+
+/// The client's address, as the gateway says it, if it says so once.
+pub(super) fn real_ip(headers: &HeaderMap) -> Option<IpAddr> {
+    only(headers, "x-real-ip")?.parse().ok()
 }
 
 /// The value of a header that is there exactly once and not empty. A path may hold any bytes.

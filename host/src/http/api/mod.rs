@@ -34,7 +34,7 @@ use tokio::sync::Semaphore;
 use self::failure::Failure;
 use self::link::Links;
 use super::App;
-use super::check::only;
+use super::check::real_ip;
 use crate::gate::SESSION_HEADER;
 use crate::service::{Caller, Error, Identity, Origin, Patrol};
 
@@ -244,6 +244,5 @@ fn presented(headers: &HeaderMap) -> Result<Secret, Failure> {
 
 pub(super) fn origin(headers: &HeaderMap, uri: &Uri) -> Origin {
     // Set by the gateway in front, which is the only one that can reach this listener.
-    let address = only(headers, "x-real-ip").and_then(|address| address.parse().ok());
-    Origin::of(address, headers, uri.path())
+    Origin::of(real_ip(headers), headers, uri.path())
 }

@@ -10,7 +10,7 @@ use axum::response::{IntoResponse, Response};
 
 use super::App;
 use crate::gate::{self, Denial, Door};
-use crate::http::check::only;
+use crate::http::check::{only, real_ip};
 
 /// Where it is asked for.
 pub(super) const PATH: &str = "/check/oauth2";
@@ -26,13 +26,12 @@ pub(super) async fn refusal(State(app): State<App>, request: Request) -> Respons
                        host/gateways/apache-oauth2";
         return Denial::bad_request("E_400_GATEWAY", message).into_response();
     };
-    let address = only(headers, "x-real-ip").and_then(|address| address.parse().ok());
     let verdict = app.gate().check(&gate::Request {
         door: Door::Introspection,
         method: &method,
         uri: &uri,
         headers,
-        address,
+        address: real_ip(headers),
     });
     let denial = match verdict {
         Err(denial) => denial,
