@@ -1,5 +1,8 @@
 //! The records of the contract, as plain Rust. They mirror `wit/types.wit`, where each is documented in full; the
 //! [`contract!`](crate::contract) macro keeps the two from drifting apart.
+//!
+//! With the feature `serde` they can be written down, all but those that hold a digest or a secret: what is derived
+//! from these types cannot hold what authenticates.
 
 use alloc::string::String;
 use core::fmt;
@@ -91,6 +94,30 @@ impl core::str::FromStr for Id {
     }
 }
 
+/// As a UUID where people read, as its 16 bytes where not.
+#[cfg(feature = "serde")]
+impl serde::Serialize for Id {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() {
+            serializer.collect_str(self)
+        } else {
+            self.to_bytes().serialize(serializer)
+        }
+    }
+}
+
+#[cfg(feature = "serde")]
+impl<'de> serde::Deserialize<'de> for Id {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        if deserializer.is_human_readable() {
+            let text = <String as serde::Deserialize>::deserialize(deserializer)?;
+            text.parse().map_err(serde::de::Error::custom)
+        } else {
+            <[u8; 16]>::deserialize(deserializer).map(Self::from_bytes)
+        }
+    }
+}
+
 /// A 256-bit digest, big-endian: `a` holds the first eight bytes.
 #[derive(Clone, Copy, PartialEq, Eq, Default)]
 pub struct Digest {
@@ -143,6 +170,11 @@ macro_rules! names {
     ($(#[$doc:meta])* $name:ident { $($(#[$vdoc:meta])* $variant:ident = $text:literal,)* }) => {
         $(#[$doc])*
         #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+        #[cfg_attr(
+            feature = "serde",
+            derive(serde::Serialize, serde::Deserialize),
+            serde(rename_all = "kebab-case")
+        )]
         #[repr(u8)]
         pub enum $name { $($(#[$vdoc])* $variant,)* }
 
@@ -305,6 +337,7 @@ names! {
 
 /// When something ended or will end, and why. At the instant `at` it has ended (R5).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct End {
     /// The first instant at which it is over.
     pub at: Timestamp,
@@ -366,6 +399,7 @@ pub struct Token {
 
 /// What a policy needs to know of a token's owner, as it is now (R4).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Owner {
     /// The user's identifier (R10).
     pub id: Id,
@@ -426,6 +460,7 @@ pub struct SessionState {
 
 /// Which tokens count as live at one instant; the contract says it in full.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct LiveRule {
     /// The instant meant.
     pub now: Timestamp,
@@ -435,6 +470,7 @@ pub struct LiveRule {
 
 /// Whose authentication method is meant (R9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub enum Scope {
     /// A whole tenant's.
     Tenant(Id),
@@ -444,6 +480,7 @@ pub enum Scope {
 
 /// Who asks; the host vouches for it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Actor {
     /// In what capacity.
     pub role: ActorRole,
@@ -453,6 +490,7 @@ pub struct Actor {
 
 /// The policy understood and said no.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Refusal {
     /// Why.
     pub reason: RefusalReason,
@@ -494,6 +532,7 @@ impl From<Outage> for Denial {
 
 /// How much would go with a change of authentication method (R9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Census {
     /// Live tokens in the scope.
     pub tokens: u64,
@@ -503,6 +542,7 @@ pub struct Census {
 
 /// What the operator configured; `wit/settings.wit` documents each field.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Parameters {
     /// Idle period of a token, ms (R5).
     pub idle_after: Duration,
@@ -542,6 +582,7 @@ impl Default for Parameters {
 
 /// What to create (R1).
 #[derive(Clone, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct IssueRequest {
     /// The owner-to-be.
     pub owner: Id,
@@ -566,6 +607,7 @@ pub struct Issued {
 
 /// A yes to a presented token.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct Grant {
     /// The token.
     pub token: Id,
@@ -594,6 +636,7 @@ pub struct OpenedSession {
 
 /// A yes to a presented session.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct SessionGrant {
     /// The session.
     pub session: Id,
@@ -609,6 +652,7 @@ pub struct SessionGrant {
 
 /// A session that is over.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ClosedSession {
     /// The session.
     pub session: Id,
@@ -622,6 +666,7 @@ pub struct ClosedSession {
 
 /// A token in its owner's list.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct ListedToken {
     /// The token.
     pub token: Id,
@@ -631,6 +676,7 @@ pub struct ListedToken {
 
 /// What a change of authentication method would revoke (R9).
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[cfg_attr(feature = "serde", derive(serde::Serialize, serde::Deserialize))]
 pub struct MethodPreview {
     /// False where the method is set already.
     pub changes: bool,

@@ -7,15 +7,16 @@
 use std::sync::Arc;
 
 use patrol_policy::Host;
-use patrol_policy::token::SCHEME_SHA256;
+use patrol_policy::token::{self, Kind, SCHEME_SHA256};
 use patrol_policy::types::{
     Audience, Cause, Census, Digest, Duration, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret,
-    Scope, Session, SessionState, Timestamp, Token, TokenState,
+    RefusalReason, Scope, Session, SessionState, Timestamp, Token, TokenState,
 };
 
-use super::Error;
+use super::exchange::{Answer, Matches, Presented, Tape};
+use super::{Error, floor};
 use crate::policy::{Ending, Fault};
-use crate::store::{Read, Store, StoreError, TokenRead, Transaction};
+use crate::store::{Read, ReadRecords, Store, StoreError, TokenRead, TokenRow, Transaction, WriteRecords};
 
 /// What a call is for, and so what it may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -56,15 +57,22 @@ enum Records {
     Snapshot(Box<dyn Read>),
     /// A transaction.
     Transaction(Box<dyn Transaction>),
+    /// Records that were made up for a replay. What it may do to them is the same.
+    Replayed {
+        records: Box<dyn WriteRecords>,
+        in_transaction: bool,
+    },
 }
 
 /// One call to the policy: the [`Host`] that it sees, and what the host learned from it.
 pub(crate) struct Call {
     store: Arc<dyn Store>,
     pub(crate) now: Timestamp,
-    parameters: Parameters,
+    pub(crate) parameters: Parameters,
     operation: Operation,
     records: Records,
+    /// What storage answers is taken down here, where somebody listens.
+    tape: Option<Tape>,
     /// The last token and session that were read, for the floor and for names.
     pub(crate) token: Option<TokenRead>,
     pub(crate) session: Option<SeenSession>,
@@ -97,12 +105,40 @@ impl Call {
         operation: Operation,
         transaction: Option<Box<dyn Transaction>>,
     ) -> Self {
+        let records = transaction.map_or(Records::Points, Records::Transaction);
+        Self::over(store, now, parameters, operation, records)
+    }
+
+    /// A call that is made again, over records that were made up for it.
+    pub(crate) fn again(
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        parameters: Parameters,
+        operation: Operation,
+        records: Box<dyn WriteRecords>,
+        in_transaction: bool,
+    ) -> Self {
+        let records = Records::Replayed {
+            records,
+            in_transaction,
+        };
+        Self::over(store, now, parameters, operation, records)
+    }
+
+    fn over(
+        store: &Arc<dyn Store>,
+        now: Timestamp,
+        parameters: Parameters,
+        operation: Operation,
+        records: Records,
+    ) -> Self {
         Self {
             store: Arc::clone(store),
             now,
             parameters,
             operation,
-            records: transaction.map_or(Records::Points, Records::Transaction),
+            records,
+            tape: None,
             token: None,
             session: None,
             used: false,
@@ -114,6 +150,16 @@ impl Call {
             closed: Vec::new(),
             opened: None,
         }
+    }
+
+    /// Takes down from now on what storage answers to the policy.
+    pub(crate) fn listen(&mut self) {
+        self.tape = Some(Tape::new());
+    }
+
+    /// What was taken down.
+    pub(crate) fn take_tape(&mut self) -> Option<Tape> {
+        self.tape.take()
     }
 
     /// What the call came to: a yes is a yes only if nothing went wrong on the host's side.
@@ -154,7 +200,43 @@ impl Call {
         match &self.records {
             Records::Snapshot(read) => Ok(&**read),
             Records::Transaction(transaction) => Ok(&**transaction),
-            Records::Points => Err(StoreError::Unavailable("no view of the store".to_owned())),
+            Records::Points | Records::Replayed { .. } => {
+                Err(StoreError::Unavailable("no view of the store".to_owned()))
+            }
+        }
+    }
+
+    /// The records that the policy sees, as of now: what it wrote is there.
+    pub(crate) fn records(&mut self) -> Result<&dyn ReadRecords, StoreError> {
+        match self.records {
+            Records::Replayed { ref records, .. } => Ok(&**records),
+            _ => Ok(self.read()?),
+        }
+    }
+
+    /// What a presented text is, and what its secret matches (R3).
+    pub(crate) fn presented(&self, kind: Kind, presented: &[u8]) -> Presented {
+        let text = match token::parse(kind, presented) {
+            Ok(text) => text,
+            Err(RefusalReason::BadChecksum) => return Presented::BadChecksum,
+            Err(_) => return Presented::Malformed,
+        };
+        let id = text.id();
+        let matches = if kind == Kind::Session {
+            let seen = self.session.as_ref().map(|seen| seen.state.session);
+            let seen = seen.filter(|session| session.id == id);
+            // A policy may have refused without a look at it.
+            let session = seen.or_else(|| Some(self.store.session(id).ok().flatten()?.state.session));
+            session.map(|session| floor::session_match(&text, &session))
+        } else {
+            let seen = self.token.as_ref().map(|seen| seen.state.token);
+            let seen = seen.filter(|token| token.id == id);
+            let token = seen.or_else(|| Some(self.store.token(id).ok().flatten()?.state.token));
+            token.map(|token| floor::token_match(&text, &token))
+        };
+        Presented::Text {
+            id,
+            matches: matches.unwrap_or(Matches::Nothing),
         }
     }
 
@@ -173,6 +255,12 @@ impl Call {
                 row: Arc::new(row),
             }));
         }
+        if let Records::Replayed { records, .. } = &self.records {
+            return Ok(records.token_state(id)?.map(|state| TokenRead {
+                state,
+                row: Arc::new(TokenRow::nameless(state)),
+            }));
+        }
         self.store.token(id)
     }
 
@@ -181,6 +269,10 @@ impl Call {
             return Ok(transaction
                 .session_state(id)?
                 .map(|state| SeenSession { state, row: None }));
+        }
+        if let Records::Replayed { records, .. } = &self.records {
+            let state = records.session_state(id)?;
+            return Ok(state.map(|state| SeenSession { state, row: None }));
         }
         Ok(self.store.session(id)?.map(|read| SeenSession {
             state: read.state,
@@ -197,24 +289,39 @@ impl Call {
         })
     }
 
-    fn ask<T>(&mut self, question: impl FnOnce(&dyn Read) -> Result<T, StoreError>) -> Result<T, Outage> {
-        let answer = self.read().and_then(question);
+    fn ask<T>(
+        &mut self,
+        question: impl FnOnce(&dyn ReadRecords) -> Result<T, StoreError>,
+    ) -> Result<T, Outage> {
+        let answer = self.records().and_then(question);
         self.told(answer)
+    }
+
+    /// Takes an answer down, if somebody listens.
+    fn note(&mut self, answer: impl FnOnce() -> Answer) {
+        if let Some(tape) = &mut self.tape {
+            tape.push(answer());
+        }
     }
 
     /// A write that the operation is for.
     fn write<T>(
         &mut self,
         permitted: bool,
-        change: impl FnOnce(&mut dyn Transaction) -> Result<T, StoreError>,
+        change: impl FnOnce(&mut dyn WriteRecords) -> Result<T, StoreError>,
     ) -> Result<T, Outage> {
-        let Records::Transaction(transaction) = &mut self.records else {
-            return self.breached("it wrote where it was only asked");
+        let records: &mut dyn WriteRecords = match &mut self.records {
+            Records::Transaction(transaction) => &mut **transaction,
+            Records::Replayed {
+                records,
+                in_transaction: true,
+            } => &mut **records,
+            _ => return self.breached("it wrote where it was only asked"),
         };
         if !permitted {
             return self.breached("it wrote something other than what it was asked for");
         }
-        let result = change(&mut **transaction);
+        let result = change(records);
         self.told(result)
     }
 
@@ -223,7 +330,7 @@ impl Call {
         &mut self,
         token: Id,
         permitted: bool,
-        change: impl FnOnce(&mut dyn Transaction) -> Result<(), StoreError>,
+        change: impl FnOnce(&mut dyn WriteRecords) -> Result<(), StoreError>,
     ) -> Result<(), Outage> {
         let first = self.minted.replace(token).is_none();
         self.write(permitted && first, change)
@@ -263,23 +370,33 @@ impl Host for Call {
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         let loaded = self.load_token(id);
         self.token = self.told(loaded)?;
-        Ok(self.token.as_ref().map(|seen| seen.state))
+        let state = self.token.as_ref().map(|seen| seen.state);
+        self.note(|| Answer::Token(id, state.as_ref().map(Into::into)));
+        Ok(state)
     }
 
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage> {
-        self.ask(|read| read.owner(id))
+        let owner = self.ask(|read| read.owner(id))?;
+        self.note(|| Answer::Owner(id, owner));
+        Ok(owner)
     }
 
     fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage> {
-        self.ask(|read| read.count_live_tokens(owner, rule))
+        let count = self.ask(|read| read.count_live_tokens(owner, rule))?;
+        self.note(|| Answer::Count(owner, rule, count));
+        Ok(count)
     }
 
     fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage> {
-        self.ask(|read| read.live_name_exists(owner, name, rule))
+        let exists = self.ask(|read| read.live_name_exists(owner, name, rule))?;
+        self.note(|| Answer::Name(owner, name.to_owned(), rule, exists));
+        Ok(exists)
     }
 
     fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
-        self.ask(|read| read.list_live_tokens(owner, rule))
+        let list = self.ask(|read| read.list_live_tokens(owner, rule))?;
+        self.note(|| Answer::List(owner, rule, list.iter().map(Into::into).collect()));
+        Ok(list)
     }
 
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<(), Outage> {
@@ -344,15 +461,19 @@ impl Host for Call {
 
     fn end_live_tokens(&mut self, owner: Id, rule: LiveRule, end: End) -> Result<u32, Outage> {
         let permitted = self.operation == Operation::RevokeAll(owner);
-        self.write(permitted, |transaction| {
+        let count = self.write(permitted, |transaction| {
             transaction.end_live_tokens(owner, rule, end)
-        })
+        })?;
+        self.note(|| Answer::Ended(owner, rule, count));
+        Ok(count)
     }
 
     fn get_session(&mut self, id: Id) -> Result<Option<SessionState>, Outage> {
         let loaded = self.load_session(id);
         self.session = self.told(loaded)?;
-        Ok(self.session.as_ref().map(|seen| seen.state))
+        let state = self.session.as_ref().map(|seen| seen.state);
+        self.note(|| Answer::Session(id, state.as_ref().map(Into::into)));
+        Ok(state)
     }
 
     fn insert_session(&mut self, session: &Session) -> Result<(), Outage> {
@@ -396,11 +517,14 @@ impl Host for Call {
         let sessions = self.ask(|read| read.list_open_sessions(token))?;
         self.listed
             .extend(sessions.iter().map(|session| (session.id, token)));
+        self.note(|| Answer::Sessions(token, sessions.iter().map(Into::into).collect()));
         Ok(sessions)
     }
 
     fn get_auth_method(&mut self, scope: Scope) -> Result<Option<String>, Outage> {
-        self.ask(|read| read.auth_method(scope))
+        let method = self.ask(|read| read.auth_method(scope))?;
+        self.note(|| Answer::Method(scope, method.clone()));
+        Ok(method)
     }
 
     fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<(), Outage> {
@@ -415,7 +539,9 @@ impl Host for Call {
     }
 
     fn take_census(&mut self, scope: Scope, rule: LiveRule) -> Result<Census, Outage> {
-        self.ask(|read| read.census(scope, rule))
+        let census = self.ask(|read| read.census(scope, rule))?;
+        self.note(|| Answer::Census(scope, rule, census));
+        Ok(census)
     }
 
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {

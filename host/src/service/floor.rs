@@ -10,9 +10,10 @@
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind, Presented, SCHEME_SHA256};
 use patrol_policy::types::{
-    Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, Token, TokenState,
+    Audience, ClosedSession, Id, OpenedSession, Owner, Session, SessionState, Timestamp, Token, TokenState,
 };
 
+use super::exchange::Matches;
 use crate::policy::Fault;
 
 /// Fails where a presented PAT must not be let in.
@@ -40,10 +41,34 @@ pub(super) fn check_token(
 
 /// Whether a presented secret is a token's, or the one before during the overlap.
 pub(super) fn is_secret_of(text: &Presented, token: &Token, now: Timestamp) -> bool {
+    match token_match(text, token) {
+        Matches::Current => true,
+        Matches::Previous => token.previous.is_some_and(|previous| now < previous.until),
+        Matches::Nothing => false,
+    }
+}
+
+/// What a presented secret is to a token (R3).
+pub(super) fn token_match(text: &Presented, token: &Token) -> Matches {
     // A scheme that the host does not know matches nothing.
-    let previous = token.previous.filter(|previous| now < previous.until);
-    bool::from(text.matches(token.scheme, &token.digest))
-        || previous.is_some_and(|p| bool::from(text.matches(p.scheme, &p.digest)))
+    let current = text.matches(token.scheme, &token.digest);
+    let previous = token.previous.map(|p| text.matches(p.scheme, &p.digest));
+    if current.into() {
+        Matches::Current
+    } else if previous.is_some_and(bool::from) {
+        Matches::Previous
+    } else {
+        Matches::Nothing
+    }
+}
+
+/// What a presented secret is to a session.
+pub(super) fn session_match(text: &Presented, session: &Session) -> Matches {
+    if text.matches(SCHEME_SHA256, &session.digest).into() {
+        Matches::Current
+    } else {
+        Matches::Nothing
+    }
 }
 
 /// Fails where a presented session must not be let in.
@@ -59,7 +84,7 @@ pub(super) fn check_session(
     if text.id() != allowed.0 || text.id() != session.id {
         return Err(lied("another session than the one presented"));
     }
-    if !bool::from(text.matches(SCHEME_SHA256, &session.digest)) {
+    if session_match(&text, session) != Matches::Current {
         return Err(lied("a wrong session secret"));
     }
     if session.token != token.id || (allowed.1, allowed.2, allowed.3) != (token.id, token.owner, token.tenant)

@@ -18,14 +18,17 @@ mod accounts;
 mod activity;
 mod call;
 mod clients;
+mod decision;
 mod directory;
 mod error;
 mod events;
+mod exchange;
 mod floor;
 mod gateway;
 mod housekeeping;
 mod policies;
 mod question;
+mod recorder;
 mod releases;
 mod request_id;
 mod review;
@@ -48,9 +51,11 @@ use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
+use decision::Decision;
 use events::{AuditEvent, Journal};
 use policies::{Loader, Policies, Running};
-use question::{Describe, Question, Whose};
+use question::{Describe, Whose};
+use recorder::{Draft, Recorder};
 
 pub use access::{Identity, SignIn};
 pub use accounts::AccountSignIn;
@@ -60,8 +65,10 @@ pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
+pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Verdict, Yes};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
+pub use recorder::Listener;
 pub use releases::ReleaseError;
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
@@ -135,6 +142,7 @@ pub struct Patrol {
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
     journal: Journal,
+    recorder: Recorder,
     stalled: AtomicBool,
     tally: Tally,
 }
@@ -215,6 +223,7 @@ impl Patrol {
             clock: settings.clock,
             audiences: RwLock::new(HashMap::new()),
             journal: Journal::default(),
+            recorder: Recorder::default(),
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
         })
@@ -324,9 +333,9 @@ impl Patrol {
         Ok(transaction.commit()?)
     }
 
-    /// Puts a question to the policy that governs. `conclude` sees a yes, checks it, and writes down what follows from
-    /// it, before any of it is committed.
-    fn put<Q: Question, T>(
+    /// Puts a question to the policy that governs, and checks a yes. `conclude` sees it then, and writes down what
+    /// follows from it, before any of it is committed.
+    fn put<Q: Decision, T>(
         &self,
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
@@ -337,7 +346,7 @@ impl Patrol {
     }
 
     /// As [`put`](Self::put), to this policy.
-    fn ask<Q: Question, T>(
+    fn ask<Q: Decision, T>(
         &self,
         running: &Running,
         question: &Q,
@@ -348,18 +357,32 @@ impl Patrol {
             false => None,
         };
         // The time is taken with the lock held, so that what is written is in the order of time.
-        let call = Call::new(
+        let mut call = Call::new(
             &self.store,
             self.now(),
             self.parameters(),
             question.operation(),
             transaction,
         );
+        let taking_down = self.recorder.is_on();
+        if taking_down {
+            call.listen();
+        }
         let (mut call, answer) = question.put(&running.policy, call);
-        let yes = call.settle(answer)?;
-        let value = conclude(&mut call, yes)?;
-        call.commit()?;
-        Ok(value)
+        let answer = call.settle(answer);
+        let draft = taking_down
+            .then(|| Draft::of(question, running, &mut call, &answer))
+            .flatten();
+        let result = answer.and_then(|yes| {
+            question.check(&mut call, &yes)?;
+            let value = conclude(&mut call, yes)?;
+            call.commit()?;
+            Ok(value)
+        });
+        if let Some(draft) = draft {
+            self.recorder.record(draft.finish(result.as_ref().err()));
+        }
+        result
     }
 
     /// Notes that something was asked for in vain.

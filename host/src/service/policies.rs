@@ -37,11 +37,17 @@ pub(super) struct Running {
     pub(super) policy: Policy<Call>,
     /// The release that it came from; none: built in, or given to [`Patrol::open`](super::Patrol::open).
     pub(super) release: Option<ReleaseRow>,
+    /// The tenant whose own it is; none: everybody's.
+    pub(super) tenant: Option<Id>,
 }
 
 impl Running {
-    fn new(policy: Policy<Call>, release: Option<ReleaseRow>) -> Arc<Self> {
-        Arc::new(Self { policy, release })
+    fn new(policy: Policy<Call>, release: Option<ReleaseRow>, tenant: Option<Id>) -> Arc<Self> {
+        Arc::new(Self {
+            policy,
+            release,
+            tenant,
+        })
     }
 }
 
@@ -64,7 +70,7 @@ impl Policies {
     /// One policy for everybody, whatever was activated.
     pub(super) fn fixed(component: &[u8], options: &Options) -> Result<Self, OpenError> {
         Ok(Self {
-            everybody: Running::new(Policy::load(component, options)?, None),
+            everybody: Running::new(Policy::load(component, options)?, None, None),
             tenants: HashMap::new(),
             passed_over: Vec::new(),
         })
@@ -188,7 +194,7 @@ impl Loader<'_> {
             return Ok(running);
         }
         let embedded = Policy::load(Policy::<Call>::embedded(), self.options)?;
-        Ok(Running::new(embedded, None))
+        Ok(Running::new(embedded, None, None))
     }
 
     /// The first of these releases, the active one first, that can be loaded.
@@ -199,7 +205,7 @@ impl Loader<'_> {
         passed_over: &mut Vec<PassedOver>,
     ) -> Option<Arc<Running>> {
         for release in activations {
-            match self.release(release.clone()) {
+            match self.release(release.clone(), tenant) {
                 Ok(running) => return Some(running),
                 Err(why) => {
                     tracing::error!(
@@ -218,7 +224,7 @@ impl Loader<'_> {
     }
 
     /// A release that is on the shelf.
-    pub(super) fn release(&self, row: ReleaseRow) -> Result<Arc<Running>, String> {
+    pub(super) fn release(&self, row: ReleaseRow, tenant: Option<Id>) -> Result<Arc<Running>, String> {
         let release = Shelf::of(self.data)
             .load(&row.digest)
             .map_err(|unfit| unfit.to_string())?;
@@ -227,6 +233,6 @@ impl Loader<'_> {
             .check(&self.config.trusted_keys(), self.config.allow_unsigned)
             .map_err(|unfit| unfit.to_string())?;
         let policy = Policy::load(release.component(), self.options).map_err(|error| error.to_string())?;
-        Ok(Running::new(policy, Some(row)))
+        Ok(Running::new(policy, Some(row), tenant))
     }
 }

@@ -215,7 +215,7 @@ impl Patrol {
         let config = self.config();
         let running = self
             .loader(&config.policy)
-            .release(row.clone())
+            .release(row.clone(), tenant)
             .map_err(|why| Unfit::at(Step::Component, why))?;
         let mut transaction = self.store.begin()?;
         if let Some(active) = transaction.activations(tenant)?.first() {

@@ -124,9 +124,9 @@ pub trait Store: Send + Sync + 'static {
     fn check(&self) -> Result<Vec<String>>;
 }
 
-/// Everything that can be read, consistently.
-pub trait Read: ReadAccounts + ReadReleases + ReadSites {
-    /// The policy's view of a token; see `wit/storage.wit` for this and the next ones.
+/// What policies read; see `wit/storage.wit` for each.
+pub trait ReadRecords: Send {
+    /// The policy's view of a token.
     fn token_state(&self, id: Id) -> Result<Option<TokenState>>;
     /// A user as the policy sees it.
     fn owner(&self, id: Id) -> Result<Option<Owner>>;
@@ -142,15 +142,19 @@ pub trait Read: ReadAccounts + ReadReleases + ReadSites {
     fn session_state(&self, id: Id) -> Result<Option<patrol_policy::types::SessionState>>;
     /// The authentication method in force.
     fn auth_method(&self, scope: Scope) -> Result<Option<String>>;
+    /// What a change of method would revoke (R9).
+    fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census>;
+    /// Tokens not marked as ended and no longer live, oldest first.
+    fn list_lapsed_tokens(&self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>>;
+}
+
+/// Everything that can be read, consistently.
+pub trait Read: ReadRecords + ReadAccounts + ReadReleases + ReadSites {
     /// How many tokens are live, and how many of these end by then if they are not used again. Looks at all of them.
     fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
     /// How many sessions are not marked as ended, were opened after one time and used after another. Uses that are
     /// not yet written are left out.
     fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64>;
-    /// What a change of method would revoke (R9).
-    fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census>;
-    /// Tokens not marked as ended and no longer live, oldest first.
-    fn list_lapsed_tokens(&self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>>;
 
     /// One token, with names.
     fn token_row(&self, id: Id) -> Result<Option<TokenRow>>;
@@ -182,8 +186,8 @@ pub trait Read: ReadAccounts + ReadReleases + ReadSites {
     fn clock_mark(&self) -> Result<Timestamp>;
 }
 
-/// Everything that can be written, atomically. Reads see what the transaction wrote.
-pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
+/// What policies write; see `wit/storage.wit` for each. Reads see it.
+pub trait WriteRecords: ReadRecords {
     /// Stores a new token (R2).
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<()>;
     /// Replaces a token's secret.
@@ -195,16 +199,12 @@ pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
         digest: Digest,
         previous: Option<PreviousSecret>,
     ) -> Result<()>;
-    /// Notes a use of a token as part of this transaction, forward only.
-    fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;
     /// Marks a token as ended and erases its digests (R6); an existing mark stays.
     fn end_token(&mut self, id: Id, end: End) -> Result<()>;
     /// Marks the owner's live tokens as ended; says how many.
     fn end_live_tokens(&mut self, owner: Id, rule: LiveRule, end: End) -> Result<u32>;
     /// Stores a new session.
     fn insert_session(&mut self, session: &Session) -> Result<()>;
-    /// Notes a use of a session as part of this transaction, forward only.
-    fn put_session_use(&mut self, id: Id, at: Timestamp) -> Result<()>;
     /// Marks a session as ended; an existing mark stays.
     fn end_session(&mut self, id: Id, end: End) -> Result<()>;
     /// Sets a method and raises its epoch (R9): one row.
@@ -215,6 +215,14 @@ pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
     fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32>;
     /// Deletes sessions that are marked as ended or have lapsed.
     fn forget_sessions(&mut self, opened_until: Timestamp, used_until: Timestamp, limit: u32) -> Result<u32>;
+}
+
+/// Everything that can be written, atomically. Reads see what the transaction wrote.
+pub trait Transaction: Read + WriteRecords + WriteAccounts + WriteReleases + WriteSites {
+    /// Notes a use of a token as part of this transaction, forward only.
+    fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;
+    /// Notes a use of a session as part of this transaction, forward only.
+    fn put_session_use(&mut self, id: Id, at: Timestamp) -> Result<()>;
 
     /// Stores a new tenant.
     fn insert_tenant(&mut self, tenant: &NewTenant<'_>) -> Result<()>;

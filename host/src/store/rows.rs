@@ -71,6 +71,22 @@ pub struct TokenRow {
     pub tenant_name: String,
 }
 
+impl TokenRow {
+    /// A token whose names nobody asks for.
+    pub(crate) const fn nameless(state: TokenState) -> Self {
+        Self {
+            state,
+            name: String::new(),
+            audience: String::new(),
+            last_used_from: None,
+            owner_name: String::new(),
+            owner_email: None,
+            owner_roles: Vec::new(),
+            tenant_name: String::new(),
+        }
+    }
+}
+
 /// A session with names.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct SessionRow {

@@ -15,8 +15,8 @@ use super::queries::{
 };
 use super::uses::Uses;
 use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter,
-    TokenRow, UserRow,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, ReadRecords, Result, SessionRow, TenantRow,
+    TokenFilter, TokenRow, UserRow,
 };
 
 /// A consistent view through a connection.
@@ -97,7 +97,7 @@ impl<C: Lent> View<C> {
     }
 }
 
-impl<C: Lent> Read for View<C> {
+impl<C: Lent> ReadRecords for View<C> {
     fn token_state(&self, id: Id) -> Result<Option<TokenState>> {
         let state = self.first(TOKEN_STATE, [id.to_bytes()], |columns| columns.token_state())?;
         Ok(state.map(|state| self.merged(state)))
@@ -159,22 +159,6 @@ impl<C: Lent> Read for View<C> {
         self.first(sql, [id.to_bytes()], |columns| columns.take())
     }
 
-    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
-        let idle_after = rule.now.saturating_sub(rule.idle_since);
-        let parameters = named_params! {
-            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since),
-            ":idle_after": bound(idle_after), ":by": bound(ending_by)
-        };
-        self.only(COUNT_TOKENS, parameters, |columns| {
-            Ok((columns.take()?, columns.take()?))
-        })
-    }
-
-    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64> {
-        let parameters = params![bound(opened_after), bound(used_after)];
-        self.only(COUNT_SESSIONS, parameters, |columns| columns.take())
-    }
-
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census> {
         let (sql, id) = match scope {
             Scope::Tenant(id) => (CENSUS_TENANT, id),
@@ -198,6 +182,24 @@ impl<C: Lent> Read for View<C> {
         self.all(LAPSED, parameters, |columns| {
             Ok(self.merged(columns.token_state()?))
         })
+    }
+}
+
+impl<C: Lent> Read for View<C> {
+    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
+        let idle_after = rule.now.saturating_sub(rule.idle_since);
+        let parameters = named_params! {
+            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since),
+            ":idle_after": bound(idle_after), ":by": bound(ending_by)
+        };
+        self.only(COUNT_TOKENS, parameters, |columns| {
+            Ok((columns.take()?, columns.take()?))
+        })
+    }
+
+    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64> {
+        let parameters = params![bound(opened_after), bound(used_after)];
+        self.only(COUNT_SESSIONS, parameters, |columns| columns.take())
     }
 
     fn token_row(&self, id: Id) -> Result<Option<TokenRow>> {

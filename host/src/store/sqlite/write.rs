@@ -12,7 +12,8 @@ use super::error::or_exists;
 use super::read::View;
 use super::{audit, uses::Batch};
 use crate::store::{
-    NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Transaction, WriteAccounts as _,
+    NewClientRow, NewTenant, NewUser, Read, ReadRecords as _, Result, StoreError, Transaction,
+    WriteAccounts as _, WriteRecords,
 };
 
 const INSERT_TOKEN: &str = "
@@ -120,7 +121,7 @@ impl View<WriteGuard> {
     }
 }
 
-impl Transaction for View<WriteGuard> {
+impl WriteRecords for View<WriteGuard> {
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<()> {
         let previous = token.previous.as_ref();
         let parameters = named_params! {
@@ -184,11 +185,6 @@ impl Transaction for View<WriteGuard> {
         }
     }
 
-    fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()> {
-        self.execute(PUT_USE, params![id.to_bytes(), at, from])?;
-        Ok(())
-    }
-
     fn end_token(&mut self, id: Id, end: End) -> Result<()> {
         self.execute(END_TOKEN, params![id.to_bytes(), end.at, end.cause.as_str()])?;
         Ok(())
@@ -219,11 +215,6 @@ impl Transaction for View<WriteGuard> {
                 session.ended.map(|end| end.cause.as_str()),
             ]);
         inserted.map_err(or_exists("session", &session.id.to_string()))?;
-        Ok(())
-    }
-
-    fn put_session_use(&mut self, id: Id, at: Timestamp) -> Result<()> {
-        self.execute(PUT_SESSION_USE, params![id.to_bytes(), at])?;
         Ok(())
     }
 
@@ -269,6 +260,18 @@ impl Transaction for View<WriteGuard> {
             ":opened_until": bound(opened_until), ":used_until": bound(used_until), ":limit": limit
         };
         self.sweep(FORGET_SESSIONS, parameters)
+    }
+}
+
+impl Transaction for View<WriteGuard> {
+    fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()> {
+        self.execute(PUT_USE, params![id.to_bytes(), at, from])?;
+        Ok(())
+    }
+
+    fn put_session_use(&mut self, id: Id, at: Timestamp) -> Result<()> {
+        self.execute(PUT_SESSION_USE, params![id.to_bytes(), at])?;
+        Ok(())
     }
 
     fn insert_tenant(&mut self, tenant: &NewTenant<'_>) -> Result<()> {
