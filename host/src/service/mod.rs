@@ -29,7 +29,9 @@ mod housekeeping;
 mod policies;
 mod question;
 mod recorder;
+mod rehearsal;
 mod releases;
+mod replay;
 mod request_id;
 mod review;
 mod sites;
@@ -69,6 +71,9 @@ pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Ver
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
 pub use recorder::Listener;
+pub use rehearsal::{
+    Change, Changed, ChangedOne, Difference, Matter, Outcome as WouldBe, Rehearsal, Report, Subject, Totals,
+};
 pub use releases::ReleaseError;
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};

@@ -287,7 +287,7 @@ impl Patrol {
         }
     }
 
-    fn check_release(&self, release: &Release) -> Result<(), Unfit> {
+    pub(super) fn check_release(&self, release: &Release) -> Result<(), Unfit> {
         let policy = &self.config().policy;
         release.check(&policy.trusted_keys(), policy.allow_unsigned)
     }
