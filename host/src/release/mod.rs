@@ -26,7 +26,7 @@ use std::fmt::{self, Display};
 
 pub use file::{LARGEST, Release};
 pub use keys::{KeyError, PublicKey, SecretKey};
-pub use manifest::{CONTRACT, HOST_VERSION, Manifest};
+pub use manifest::{CONTRACT, HOST_VERSION, Manifest, check_name};
 pub use shelf::Shelf;
 
 /// Where on its way a release was refused.
