@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod floor;
 mod gateway;
+mod governing;
 mod housekeeping;
 mod policies;
 mod question;
@@ -33,10 +34,11 @@ mod sites;
 mod tokens;
 mod trial;
 mod vitals;
+mod watch;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -51,6 +53,7 @@ use call::Call;
 use events::{AuditEvent, Journal};
 use policies::{Loader, Policies, Running};
 use question::{Describe, Question, Whose};
+use watch::Bell;
 
 pub use access::{Identity, SignIn};
 pub use accounts::AccountSignIn;
@@ -60,6 +63,7 @@ pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
+pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
 pub use releases::ReleaseError;
@@ -68,9 +72,10 @@ pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
+pub use watch::Watchman;
 
 // What callers are handed, and hand in: they need know nothing of where it comes from.
-pub use crate::policy::Fault;
+pub use crate::policy::{Fault, FloorRule, Violation};
 pub use crate::store::{
     AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
     UserRow,
@@ -84,6 +89,9 @@ pub const STALLED: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The number that stands for an audience which no token was ever created for; see [`Patrol::authenticate`].
 const NO_AUDIENCE: Audience = 0;
+
+/// The event of a yes that the floor turned down.
+pub const FLOOR_VIOLATION: &str = "policy_floor_violation";
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -137,6 +145,7 @@ pub struct Patrol {
     journal: Journal,
     stalled: AtomicBool,
     tally: Tally,
+    bell: Bell,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -200,6 +209,7 @@ impl Patrol {
                     data: &settings.data,
                     config: policy_config,
                     options: &options,
+                    now: None,
                 };
                 Policies::load(&store, &loader)?
             }
@@ -217,6 +227,7 @@ impl Patrol {
             journal: Journal::default(),
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
+            bell: Bell::default(),
         })
     }
 
@@ -267,6 +278,19 @@ impl Patrol {
         self.policies.load().everybody().policy.digest()
     }
 
+    /// SHA-256 of each component that decides for anybody, in order.
+    #[must_use]
+    pub fn policy_digests(&self) -> Vec<[u8; 32]> {
+        let policies = self.policies.load();
+        let mut digests: Vec<_> = policies
+            .all()
+            .map(|(_, running)| running.policy.digest())
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    }
+
     /// What there is to know about the policy that decides for everybody but tenants with one of their own.
     ///
     /// # Errors
@@ -275,7 +299,10 @@ impl Patrol {
         let policies = self.policies.load();
         let running = policies.everybody();
         let whose = Whose::Everybody;
-        let description = self.ask(running, &Describe { whose }, |_, description| Ok(description))?;
+        let described = self.decide(running, &Describe { whose }, |_, description| Ok(description));
+        // Whoever asks whether Patrol is ready asks this, every few seconds: a yes proves nothing.
+        self.watch_faults(running, described.as_ref().err());
+        let description = described?;
         let policy = &running.policy;
         Ok(PolicyInfo {
             description,
@@ -343,6 +370,21 @@ impl Patrol {
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let answer = self.decide(running, question, conclude);
+        let error = answer.as_ref().err();
+        self.watch_call(running, error);
+        if let Some(Error::Fault(Fault::Floor(violation))) = error {
+            self.raise_alarm(running, *violation);
+        }
+        answer
+    }
+
+    fn decide<Q: Question, T>(
+        &self,
+        running: &Running,
+        question: &Q,
+        conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let transaction = match Q::IN_TRANSACTION {
             true => Some(self.store.begin()?),
             false => None,
@@ -360,6 +402,34 @@ impl Patrol {
         let value = conclude(&mut call, yes)?;
         call.commit()?;
         Ok(value)
+    }
+
+    /// A policy allowed what nothing may allow. Nobody was let in, but somebody has to know: a policy does not come to
+    /// that by a slip. Each is counted; the first of its kind by each policy is told.
+    fn raise_alarm(&self, running: &Running, violation: Violation) {
+        let Violation { rule, what } = violation;
+        self.tally.count_violation(rule);
+        let bit = 1_u32.checked_shl(rule as u32).unwrap_or_default();
+        if running.broke.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
+        }
+        let digest = releases::hex(&running.policy.digest());
+        tracing::error!(
+            rule = rule.as_str(),
+            what,
+            component = digest,
+            "ALARM: the policy allowed what nothing may allow, and the floor turned it down"
+        );
+        let event = AuditEvent::new(FLOOR_VIOLATION, self.now(), &Caller::system())
+            .detail("rule", rule.as_str())
+            .detail("allowed", what)
+            .detail("component", digest)
+            .detail(
+                "release",
+                running.release.as_ref().map(|row| releases::hex(&row.digest)),
+            );
+        self.journal
+            .push(event.failed(&Fault::Floor(violation).into(), false));
     }
 
     /// Notes that something was asked for in vain.

@@ -10,12 +10,14 @@
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
-use patrol_policy::types::Id;
+use patrol_policy::types::{Id, Timestamp};
 
 use super::OpenError;
 use super::call::Call;
 use super::question::Whose;
+use super::watch::Watch;
 use crate::config::PolicyConfig;
 use crate::policy::{Options, Policy};
 use crate::release::Shelf;
@@ -37,11 +39,23 @@ pub(super) struct Running {
     pub(super) policy: Policy<Call>,
     /// The release that it came from; none: built in, or given to [`Patrol::open`](super::Patrol::open).
     pub(super) release: Option<ReleaseRow>,
+    /// When it took another one's place; none where it is what this process began with.
+    pub(super) since: Option<Timestamp>,
+    /// How it does.
+    pub(super) watch: Watch,
+    /// The rules of the floor that it has broken so far, as bits.
+    pub(super) broke: AtomicU32,
 }
 
 impl Running {
-    fn new(policy: Policy<Call>, release: Option<ReleaseRow>) -> Arc<Self> {
-        Arc::new(Self { policy, release })
+    fn new(policy: Policy<Call>, release: Option<ReleaseRow>, since: Option<Timestamp>) -> Arc<Self> {
+        Arc::new(Self {
+            policy,
+            release,
+            since,
+            watch: Watch::default(),
+            broke: AtomicU32::default(),
+        })
     }
 }
 
@@ -58,13 +72,15 @@ pub(super) struct Loader<'a> {
     pub(super) data: &'a Path,
     pub(super) config: &'a PolicyConfig,
     pub(super) options: &'a Options,
+    /// Now, where what is loaded takes another one's place.
+    pub(super) now: Option<Timestamp>,
 }
 
 impl Policies {
     /// One policy for everybody, whatever was activated.
     pub(super) fn fixed(component: &[u8], options: &Options) -> Result<Self, OpenError> {
         Ok(Self {
-            everybody: Running::new(Policy::load(component, options)?, None),
+            everybody: Running::new(Policy::load(component, options)?, None, None),
             tenants: HashMap::new(),
             passed_over: Vec::new(),
         })
@@ -98,7 +114,7 @@ impl Policies {
         policies
     }
 
-    /// These after the active one of everybody or of a tenant was rolled back to these.
+    /// These after one that everybody or a tenant had was rolled back, and these activations are left.
     pub(super) fn rolled_back(
         &self,
         tenant: Option<Id>,
@@ -156,6 +172,18 @@ impl Policies {
         self.tenants.iter().map(|(tenant, running)| (*tenant, running))
     }
 
+    /// Whether this is what decides for a tenant by a release of its own, or for everybody.
+    pub(super) fn runs(&self, tenant: Option<Id>, running: &Arc<Running>) -> bool {
+        self.all()
+            .any(|(of, decides)| of == tenant && Arc::ptr_eq(decides, running))
+    }
+
+    /// All of them: first that for everybody, then those that tenants have of their own.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Option<Id>, &Arc<Running>)> {
+        let tenants = self.tenants().map(|(tenant, running)| (Some(tenant), running));
+        std::iter::once((None, &self.everybody)).chain(tenants)
+    }
+
     pub(super) fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
     }
@@ -188,7 +216,7 @@ impl Loader<'_> {
             return Ok(running);
         }
         let embedded = Policy::load(Policy::<Call>::embedded(), self.options)?;
-        Ok(Running::new(embedded, None))
+        Ok(Running::new(embedded, None, self.now))
     }
 
     /// The first of these releases, the active one first, that can be loaded.
@@ -227,6 +255,6 @@ impl Loader<'_> {
             .check(&self.config.trusted_keys(), self.config.allow_unsigned)
             .map_err(|unfit| unfit.to_string())?;
         let policy = Policy::load(release.component(), self.options).map_err(|error| error.to_string())?;
-        Ok(Running::new(policy, Some(row)))
+        Ok(Running::new(policy, Some(row), self.now))
     }
 }

@@ -30,6 +30,7 @@ const MIGRATIONS: &[&str] = &[
     SITES_AND_ACCOUNTS,
     RELEASES,
     TENANT_RELEASES,
+    PROVEN_RELEASES,
 ];
 
 const VERSION_1: &str = "
@@ -219,6 +220,13 @@ CREATE TABLE activation (
 const TENANT_RELEASES: &str = "
 ALTER TABLE activation ADD COLUMN tenant INTEGER REFERENCES tenant (key);
 CREATE INDEX activation_of ON activation (tenant, place);
+";
+
+/// A release that was activated is watched until it has proven itself; what was active before releases were watched,
+/// has.
+const PROVEN_RELEASES: &str = "
+ALTER TABLE activation ADD COLUMN proven INTEGER;
+UPDATE activation SET proven = at;
 ";
 
 /// The schema version that this build reads and writes.
