@@ -66,6 +66,8 @@ pub mod config;
 pub mod doors;
 pub mod gate;
 pub mod http;
+#[doc(hidden)]
+pub mod journal;
 mod key_text;
 pub mod layer;
 #[doc(hidden)]
