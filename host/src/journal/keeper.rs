@@ -35,7 +35,7 @@ pub(super) struct Limits {
 impl From<&Settings> for Limits {
     fn from(settings: &Settings) -> Self {
         Self {
-            size: settings.max_size.max(SMALLEST),
+            size: settings.max_size.max(SMALLEST as u64),
             age: settings.max_age,
         }
     }

@@ -81,7 +81,7 @@ pub use reader::{Reader, Records};
 pub use writer::{Encode, Stats, Unwritable, Writer};
 
 /// The smallest journal that can be kept, in bytes: room for a few blocks of the largest records.
-pub const SMALLEST: u64 = 4 * 1_024 * 1_024;
+pub const SMALLEST: usize = 4 * 1_024 * 1_024;
 
 /// The largest record, in bytes; a larger one is dropped.
 pub const LARGEST_RECORD: usize = 1_024 * 1_024;
