@@ -6,6 +6,7 @@
 //! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
 //! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -112,7 +113,7 @@ impl Patrol {
         }
         let config = self.config();
         let policies = Policies::load(&*self.store, &self.loader(&config.policy))?;
-        self.policies.store(Arc::new(policies));
+        self.swap(policies);
         Ok(())
     }
 
@@ -236,7 +237,7 @@ impl Patrol {
             .write(&mut *transaction)?;
         transaction.commit()?;
         let policies = self.policies.load().with(tenant, running);
-        self.policies.store(Arc::new(policies));
+        self.swap(policies);
         Ok(row)
     }
 
@@ -275,8 +276,14 @@ impl Patrol {
             .detail("to", to)
             .write(&mut *transaction)?;
         transaction.commit()?;
-        self.policies.store(Arc::new(policies));
+        self.swap(policies);
         Ok(before)
+    }
+
+    /// Has these policies decide from now on.
+    fn swap(&self, policies: Policies) {
+        self.learn_rules(&policies);
+        self.policies.store(Arc::new(policies));
     }
 
     fn loader<'a>(&'a self, config: &'a PolicyConfig) -> Loader<'a> {
@@ -284,6 +291,8 @@ impl Patrol {
             data: &self.data,
             config,
             options: &self.options,
+            // What several run is loaded once.
+            loaded: RefCell::new(self.policies.load().loaded()),
         }
     }
 
