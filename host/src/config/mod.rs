@@ -10,7 +10,7 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use patrol_policy::types::Parameters;
+use patrol_policy::types::{MINUTE, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::policy::Isolation;
@@ -133,6 +133,14 @@ pub struct PolicyConfig {
     pub trusted_keys: Vec<String>,
     /// Takes releases that are not signed, where policies are developed. Default false.
     pub allow_unsigned: bool,
+    /// How long a release is watched once it decides, to be rolled back by itself if it faults too often; nothing: it
+    /// is not. Default 10 minutes.
+    pub watch: Millis,
+    /// The share of faults among the last thousand calls or so at which a watched release is rolled back. Default
+    /// 0.01.
+    pub watch_faults: f64,
+    /// How many faults there must be at least, so that one unlucky call decides nothing. Default 5.
+    pub watch_least: u32,
 }
 
 /// Whether each call gets a fresh instance of the component.
@@ -165,6 +173,9 @@ impl Default for PolicyConfig {
             deadline: Millis(50),
             trusted_keys: Vec::new(),
             allow_unsigned: false,
+            watch: Millis(10 * MINUTE),
+            watch_faults: 0.01,
+            watch_least: 5,
         }
     }
 }

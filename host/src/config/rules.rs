@@ -96,11 +96,25 @@ impl Config {
                 u32::MAX,
                 "it must be at least 1",
             ),
+            (
+                "watch_least",
+                policy.watch_least,
+                1,
+                500,
+                "it must be from 1 to 500: there is nothing to be seen of more",
+            ),
         ];
         for (name, value, low, high, why) in counts {
             if value < low || value > high {
                 found.add(&["policy", name], format!("it is {value}; {why}"));
             }
+        }
+        if !(0.001..=1.0).contains(&policy.watch_faults) {
+            let why = format!(
+                "it is {}; it must be a share from 0.001 to 1",
+                policy.watch_faults
+            );
+            found.add(&["policy", "watch_faults"], why);
         }
         found.within([key("policy"), key("trusted_keys")], |found| {
             for (index, text) in policy.trusted_keys.iter().enumerate() {

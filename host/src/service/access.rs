@@ -11,6 +11,7 @@ use super::call::Call;
 use super::events::AuditEvent;
 use super::question::{Authenticate, CheckSession, CloseSession, OpenSession};
 use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, accounts, floor};
+use crate::policy::{Fault, FloorRule, Violation};
 use crate::store::{AccountRow, SessionRow, StoreError, TokenRow};
 
 /// The event of a sign-out.
@@ -388,10 +389,9 @@ fn session_floor(
 }
 
 pub(super) fn invented() -> Error {
-    crate::policy::Fault::Contract(
-        "it allowed something that it did not look up or that is not there".to_owned(),
-    )
-    .into()
+    let what = "something that it did not look up or that is not there";
+    let rule = FloorRule::Identity;
+    Fault::Floor(Violation { rule, what }).into()
 }
 
 fn token_caller(token: Id, origin: &Origin) -> Caller {

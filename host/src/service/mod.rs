@@ -16,7 +16,6 @@
 mod access;
 mod accounts;
 mod activity;
-mod bindings;
 mod call;
 mod clients;
 mod directory;
@@ -24,6 +23,7 @@ mod error;
 mod events;
 mod floor;
 mod gateway;
+mod governing;
 mod housekeeping;
 mod policies;
 mod question;
@@ -34,11 +34,12 @@ mod sites;
 mod tokens;
 mod trial;
 mod vitals;
+mod watch;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
@@ -51,18 +52,19 @@ use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
 use events::{AuditEvent, Journal};
-use policies::{Chosen, Loader, Policies};
+use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Question, Whose};
+use watch::Bell;
 
 pub use access::{Identity, SignIn};
 pub use accounts::AccountSignIn;
 pub use activity::ActivityHours;
-pub use bindings::Binding;
 pub use clients::{Client, ClientRefusal, ClientSpec, NewClient};
 pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
+pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
 pub use releases::ReleaseError;
@@ -71,9 +73,10 @@ pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
+pub use watch::Watchman;
 
 // What callers are handed, and hand in: they need know nothing of where it comes from.
-pub use crate::policy::Fault;
+pub use crate::policy::{Fault, FloorRule, Violation};
 pub use crate::store::{
     AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
     UserRow,
@@ -87,6 +90,9 @@ pub const STALLED: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The number that stands for an audience which no token was ever created for; see [`Patrol::authenticate`].
 const NO_AUDIENCE: Audience = 0;
+
+/// The event of a yes that the floor turned down.
+pub const FLOOR_VIOLATION: &str = "policy_floor_violation";
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -140,6 +146,7 @@ pub struct Patrol {
     journal: Journal,
     stalled: AtomicBool,
     tally: Tally,
+    bell: Bell,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -208,6 +215,7 @@ impl Patrol {
                     config: policy_config,
                     options: &options,
                     loaded: RefCell::default(),
+                    now: None,
                 };
                 Policies::load(&store, &loader)?
             }
@@ -225,6 +233,7 @@ impl Patrol {
             journal: Journal::default(),
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
+            bell: Bell::default(),
         };
         patrol.learn_rules(&patrol.policies.load());
         Ok(patrol)
@@ -278,6 +287,19 @@ impl Patrol {
         self.policies.load().everybody().policy.digest()
     }
 
+    /// SHA-256 of each component that decides for anybody, in order.
+    #[must_use]
+    pub fn policy_digests(&self) -> Vec<[u8; 32]> {
+        let policies = self.policies.load();
+        let mut digests: Vec<_> = policies
+            .all()
+            .map(|(_, running)| running.policy.digest())
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    }
+
     /// What there is to know about the policy that decides for everybody but tenants with one of their own.
     ///
     /// # Errors
@@ -296,7 +318,10 @@ impl Patrol {
         let whose = tenant.map_or(Whose::Everybody, Whose::Tenant);
         let chosen = policies.of(whose, &*self.store)?;
         let (running, own) = (chosen.running, policies.is_bound(tenant));
-        let description = self.ask(chosen, &Describe { whose }, |_, description| Ok(description))?;
+        let described = self.decide(chosen, &Describe { whose }, |_, description| Ok(description));
+        // Whoever asks whether Patrol is ready asks this, every few seconds: a yes proves nothing.
+        self.watch_faults(running, described.as_ref().err());
+        let description = described?;
         let policy = &running.policy;
         Ok(PolicyInfo {
             description,
@@ -366,6 +391,22 @@ impl Patrol {
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
+        let running = chosen.running;
+        let answer = self.decide(chosen, question, conclude);
+        let error = answer.as_ref().err();
+        self.watch_call(running, error);
+        if let Some(Error::Fault(Fault::Floor(violation))) = error {
+            self.raise_alarm(running, *violation);
+        }
+        answer
+    }
+
+    fn decide<Q: Question, T>(
+        &self,
+        chosen: Chosen<'_>,
+        question: &Q,
+        conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
+    ) -> Result<T, Error> {
         let transaction = match Q::IN_TRANSACTION {
             true => Some(self.store.begin()?),
             false => None,
@@ -386,6 +427,34 @@ impl Patrol {
         let value = conclude(&mut call, yes)?;
         call.commit()?;
         Ok(value)
+    }
+
+    /// A policy allowed what nothing may allow. Nobody was let in, but somebody has to know: a policy does not come to
+    /// that by a slip. Each is counted; the first of its kind by each policy is told.
+    fn raise_alarm(&self, running: &Running, violation: Violation) {
+        let Violation { rule, what } = violation;
+        self.tally.count_violation(rule);
+        let bit = 1_u32.checked_shl(rule as u32).unwrap_or_default();
+        if running.broke.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
+        }
+        let digest = releases::hex(&running.policy.digest());
+        tracing::error!(
+            rule = rule.as_str(),
+            what,
+            component = digest,
+            "ALARM: the policy allowed what nothing may allow, and the floor turned it down"
+        );
+        let event = AuditEvent::new(FLOOR_VIOLATION, self.now(), &Caller::system())
+            .detail("rule", rule.as_str())
+            .detail("allowed", what)
+            .detail("component", digest)
+            .detail(
+                "release",
+                running.release.as_ref().map(|row| releases::hex(&row.digest)),
+            );
+        self.journal
+            .push(event.failed(&Fault::Floor(violation).into(), false));
     }
 
     /// Notes that something was asked for in vain.

@@ -14,14 +14,16 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
 use arc_swap::ArcSwapOption;
-use patrol_policy::types::{Id, Parameters};
+use patrol_policy::types::{Id, Parameters, Timestamp};
 use sha2::{Digest as _, Sha256};
 
 use super::OpenError;
 use super::call::{Call, Found};
 use super::question::Whose;
+use super::watch::Watch;
 use crate::config::PolicyConfig;
 use crate::policy::{LoadError, Options, Policy};
 use crate::release::Shelf;
@@ -45,6 +47,12 @@ pub(super) struct Running {
     /// The release that it came from; none: built in, or given to [`Patrol::open`](super::Patrol::open).
     pub(super) release: Option<ReleaseRow>,
     declared: ArcSwapOption<Declared>,
+    /// When it took another one's place; none where it is what this process began with.
+    pub(super) since: Option<Timestamp>,
+    /// How it does.
+    pub(super) watch: Watch,
+    /// The rules of the floor that it has broken so far, as bits.
+    pub(super) broke: AtomicU32,
 }
 
 /// What a policy says its rules are.
@@ -55,11 +63,14 @@ struct Declared {
 }
 
 impl Running {
-    fn new(policy: Arc<Policy<Call>>, release: Option<ReleaseRow>) -> Arc<Self> {
+    fn new(policy: Arc<Policy<Call>>, release: Option<ReleaseRow>, since: Option<Timestamp>) -> Arc<Self> {
         Arc::new(Self {
             policy,
             release,
             declared: ArcSwapOption::empty(),
+            since,
+            watch: Watch::default(),
+            broke: AtomicU32::default(),
         })
     }
 
@@ -103,6 +114,8 @@ pub(super) struct Loader<'a> {
     pub(super) options: &'a Options,
     /// What is loaded already, by the digest of its component.
     pub(super) loaded: RefCell<HashMap<[u8; 32], Arc<Policy<Call>>>>,
+    /// Now, where what is loaded takes another one's place.
+    pub(super) now: Option<Timestamp>,
 }
 
 impl Policies {
@@ -110,7 +123,7 @@ impl Policies {
     pub(super) fn fixed(component: &[u8], options: &Options) -> Result<Self, OpenError> {
         let policy = Arc::new(Policy::load(component, options)?);
         Ok(Self {
-            everybody: Running::new(policy, None),
+            everybody: Running::new(policy, None, None),
             unbound: Tenants::All,
             tenants: HashMap::new(),
             passed_over: Vec::new(),
@@ -147,7 +160,7 @@ impl Policies {
         policies
     }
 
-    /// These after the active one of everybody or of a tenant was rolled back to these.
+    /// These after one that everybody or a tenant had was rolled back, and these activations are left.
     pub(super) fn rolled_back(
         &self,
         tenant: Option<Id>,
@@ -201,11 +214,6 @@ impl Policies {
         &self.everybody
     }
 
-    /// All that run.
-    pub(super) fn all(&self) -> impl Iterator<Item = &Arc<Running>> {
-        [&self.everybody].into_iter().chain(self.tenants.values())
-    }
-
     /// Those that tenants have of their own.
     pub(super) fn tenants(&self) -> impl Iterator<Item = (Id, &Arc<Running>)> {
         self.tenants.iter().map(|(tenant, running)| (*tenant, running))
@@ -214,6 +222,18 @@ impl Policies {
     /// Whether a tenant has one of its own.
     pub(super) fn is_bound(&self, tenant: Option<Id>) -> bool {
         tenant.is_some_and(|tenant| self.tenants.contains_key(&tenant))
+    }
+
+    /// Whether this is what decides for a tenant by a release of its own, or for everybody.
+    pub(super) fn runs(&self, tenant: Option<Id>, running: &Arc<Running>) -> bool {
+        self.all()
+            .any(|(of, decides)| of == tenant && Arc::ptr_eq(decides, running))
+    }
+
+    /// All of them: first that for everybody, then those that tenants have of their own.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Option<Id>, &Arc<Running>)> {
+        let tenants = self.tenants().map(|(tenant, running)| (Some(tenant), running));
+        std::iter::once((None, &self.everybody)).chain(tenants)
     }
 
     pub(super) fn passed_over(&self) -> &[PassedOver] {
@@ -279,7 +299,7 @@ impl Policies {
     /// The policies that are loaded, for a [`Loader`].
     pub(super) fn loaded(&self) -> HashMap<[u8; 32], Arc<Policy<Call>>> {
         let held = |running: &Arc<Running>| (running.policy.digest(), Arc::clone(&running.policy));
-        self.all().map(held).collect()
+        self.all().map(|(_, running)| held(running)).collect()
     }
 }
 
@@ -303,7 +323,7 @@ impl Loader<'_> {
             return Ok(running);
         }
         let embedded = self.policy(Policy::<Call>::embedded())?;
-        Ok(Running::new(embedded, None))
+        Ok(Running::new(embedded, None, self.now))
     }
 
     /// The first of these releases, the active one first, that can be loaded.
@@ -344,7 +364,7 @@ impl Loader<'_> {
         let policy = self
             .policy(release.component())
             .map_err(|error| error.to_string())?;
-        Ok(Running::new(policy, Some(row)))
+        Ok(Running::new(policy, Some(row), self.now))
     }
 
     /// A policy, loaded unless it is already.

@@ -2,17 +2,42 @@
 
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use patrol_policy::types::{Duration, LiveRule, RefusalReason};
+use patrol_policy::types::{Duration, LiveRule, RefusalReason, Timestamp};
 
 use super::{Error, Patrol};
-use crate::policy::Fault;
+use crate::policy::{Fault, FloorRule};
 
 /// How often there was something other than yes, since the start. Never goes down.
 #[derive(Debug)]
 pub struct Tally {
     refusals: Vec<AtomicU64>,
     faults: Vec<AtomicU64>,
+    floor: Vec<AtomicU64>,
     outages: AtomicU64,
+    activations: AtomicU64,
+    rollbacks: Vec<AtomicU64>,
+    swapped: AtomicU64,
+}
+
+/// Why a release was rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RolledBack {
+    /// An operator asked for it.
+    Operator,
+    /// It faulted too often.
+    Faults,
+}
+
+impl RolledBack {
+    /// One word each, for metrics and the audit trail, in the order of declaration.
+    const NAMES: [&'static str; 2] = ["operator", "faults"];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Faults => "faults",
+        }
+    }
 }
 
 impl Default for Tally {
@@ -21,7 +46,11 @@ impl Default for Tally {
         Self {
             refusals: zeroes(RefusalReason::ALL.len()),
             faults: zeroes(Fault::KINDS.len()),
+            floor: zeroes(FloorRule::ALL.len()),
             outages: AtomicU64::default(),
+            activations: AtomicU64::default(),
+            rollbacks: zeroes(RolledBack::NAMES.len()),
+            swapped: AtomicU64::default(),
         }
     }
 }
@@ -42,6 +71,25 @@ impl Tally {
         }
     }
 
+    /// Counts a yes that the floor turned down.
+    pub(super) fn count_violation(&self, rule: FloorRule) {
+        if let Some(counter) = self.floor.get(rule as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a change of what decides: an activation, or, where there is a reason, a rollback.
+    pub(super) fn count_swap(&self, rolled_back: Option<RolledBack>, now: Timestamp) {
+        let counter = match rolled_back {
+            Some(why) => self.rollbacks.get(why as usize),
+            None => Some(&self.activations),
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        self.swapped.store(now, Ordering::Relaxed);
+    }
+
     /// Refusals, by their reason.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let reasons = RefusalReason::ALL.iter().map(|reason| reason.as_str());
@@ -52,6 +100,30 @@ impl Tally {
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let kinds = Fault::KINDS.iter().copied();
         kinds.zip(self.faults.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Yeses of a policy that the floor turned down, by what forbids them.
+    pub fn floor_violations(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let rules = FloorRule::ALL.iter().map(|rule| rule.as_str());
+        rules.zip(self.floor.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Releases that were activated.
+    #[must_use]
+    pub fn activations(&self) -> u64 {
+        self.activations.load(Ordering::Relaxed)
+    }
+
+    /// Releases that were rolled back, by why.
+    pub fn rollbacks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let why = RolledBack::NAMES.iter().copied();
+        why.zip(self.rollbacks.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// When another release began to decide for anybody, last; none since the start.
+    #[must_use]
+    pub fn last_swap(&self) -> Option<Timestamp> {
+        Some(self.swapped.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     /// Outages of the store.

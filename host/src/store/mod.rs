@@ -27,7 +27,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
-pub use releases::{ReadReleases, ReleaseRow, WriteReleases};
+pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,

@@ -31,6 +31,7 @@ const MIGRATIONS: &[&str] = &[
     SITES_AND_ACCOUNTS,
     RELEASES,
     TENANT_RELEASES,
+    PROVEN_RELEASES,
     DUE_BY_OWNER,
 ];
 
@@ -221,6 +222,13 @@ CREATE TABLE activation (
 const TENANT_RELEASES: &str = "
 ALTER TABLE activation ADD COLUMN tenant INTEGER REFERENCES tenant (key);
 CREATE INDEX activation_of ON activation (tenant, place);
+";
+
+/// A release that was activated is watched until it has proven itself; what was active before releases were watched,
+/// has.
+const PROVEN_RELEASES: &str = "
+ALTER TABLE activation ADD COLUMN proven INTEGER;
+UPDATE activation SET proven = at;
 ";
 
 /// An owner's tokens, those of the present epochs in the order in which they lapse: a tenant whose idle period is its
