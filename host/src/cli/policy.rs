@@ -6,9 +6,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::failure::Exit;
+use super::policy_new::NewArgs;
 use super::print::{fields, hex, plain};
 use super::release::SignArgs;
-use super::{Session, activation, release};
+use super::{Session, activation, policy_new, release, releases};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
@@ -19,6 +20,8 @@ use crate::time::print_duration;
 pub(super) enum PolicyCommand {
     /// Show name, version, digest (SHA-256), limits, imports and exports
     Show,
+    /// Write a project for a policy of your own, built on the stock rules
+    New(NewArgs),
     /// Make a key that signs releases, and print its public half for `[policy] trusted_keys`
     Keygen {
         /// Where to write the secret key: a new file that only you can read
@@ -26,6 +29,18 @@ pub(super) enum PolicyCommand {
     },
     /// Make a release of a component: a file with its manifest and signature
     Sign(SignArgs),
+    /// Print what is signed of a release, for `ssh-keygen -Y sign -n patrol-release`
+    Message {
+        /// The release
+        file: PathBuf,
+    },
+    /// Put the signature that `ssh-keygen -Y sign` made into a release that has none
+    Attach {
+        /// The release
+        file: PathBuf,
+        /// The signature
+        signature: PathBuf,
+    },
     /// Say what is in a release, whoever signed it
     Inspect {
         /// The release
@@ -43,18 +58,28 @@ pub(super) enum PolicyCommand {
         /// The release
         file: PathBuf,
     },
-    /// List the releases that were staged, and say which one is active
+    /// List the releases that were staged, and say which ones are active, which run, for whom and since when
     List,
-    /// Make a release the active one; a server must not run, and runs the release once it is started
+    /// Make a release the active one; a running server goes over to it without losing a request
+    ///
+    /// The server watches it from then on: a release that faults too often in its first minutes is rolled back by itself
+    /// (`[policy] watch`, `watch_faults`, `watch_least`).
     Activate {
         /// The release's id, or its first digits
         id: String,
+        /// Of this tenant alone: its name or UUID
+        #[arg(long)]
+        tenant: Option<String>,
         /// Even where it has no higher number than the one that is active
         #[arg(long)]
         allow_downgrade: bool,
     },
-    /// Make the release before the active one active again; a server must not run
-    Rollback,
+    /// Make the release before the active one active again, on a running server too
+    Rollback {
+        /// Of this tenant alone: its name or UUID
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Say in what two releases differ
     Diff {
         /// The id of one, or its first digits
@@ -67,9 +92,15 @@ pub(super) enum PolicyCommand {
 const EXAMPLES: &str = "\
 Examples:
   patrol --json policy show | jq -r .digest
+  patrol policy new stricter
   patrol policy keygen release.key
   patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --key release.key
-  patrol policy verify stricter-1.2.0.patrol";
+  patrol policy verify stricter-1.2.0.patrol
+
+With a key of OpenSSH, which may live in an agent or a security token, and is trusted by its line in the .pub file:
+  patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --unsigned
+  patrol policy message stricter-1.2.0.patrol | ssh-keygen -Y sign -n patrol-release -f ~/.ssh/id_ed25519 > sig
+  patrol policy attach stricter-1.2.0.patrol sig";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -110,16 +141,21 @@ pub(super) fn isolation(patrol: &Patrol) -> String {
 pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Result<Exit> {
     match command {
         PolicyCommand::Show => show(session),
+        PolicyCommand::New(args) => policy_new::run(session, &args),
         PolicyCommand::Keygen { file } => release::keygen(session, &file),
         PolicyCommand::Sign(args) => release::sign(session, args),
+        PolicyCommand::Message { file } => release::message(session, &file),
+        PolicyCommand::Attach { file, signature } => release::attach(session, &file, &signature),
         PolicyCommand::Inspect { file } => release::inspect(session, &file),
         PolicyCommand::Verify { file } => release::verify(session, &file),
         PolicyCommand::Stage { file } => activation::stage(session, &file),
-        PolicyCommand::List => activation::list(session),
-        PolicyCommand::Activate { id, allow_downgrade } => {
-            activation::activate(session, &id, allow_downgrade)
-        }
-        PolicyCommand::Rollback => activation::rollback(session),
+        PolicyCommand::List => releases::list(session),
+        PolicyCommand::Activate {
+            id,
+            tenant,
+            allow_downgrade,
+        } => activation::activate(session, id, tenant, allow_downgrade),
+        PolicyCommand::Rollback { tenant } => activation::rollback(session, tenant),
         PolicyCommand::Diff { a, b } => activation::diff(session, &a, &b),
     }
 }

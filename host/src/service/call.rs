@@ -1,9 +1,11 @@
 //! What a policy can reach during one call: the host's side of the contract, narrowed to the operation.
 //!
-//! A policy may read what it likes, since it decides about all of it. It may write only what the operation is for:
+//! A policy may read what it likes of the tenants that it governs, since it decides about all of it; where tenants have
+//! policies of their own, another's records are out of its reach ([`Call::tenants`]). It may write only what the operation is for:
 //! a verification notes a use, a revocation of one token ends that token, and so on. Anything else is a breach: the
 //! call ends as a fault and its transaction is rolled back, so a policy cannot do one thing in the name of another.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use patrol_policy::Host;
@@ -16,7 +18,10 @@ use patrol_policy::types::{
 use super::exchange::{Answer, Matches, Presented, Tape};
 use super::{Error, floor};
 use crate::policy::{Ending, Fault};
-use crate::store::{Read, ReadRecords, Store, StoreError, TokenRead, TokenRow, Transaction, WriteRecords};
+use crate::store::{
+    Read, ReadRecords, SessionRead, Store, StoreError, Tenants, TokenRead, TokenRow, Transaction,
+    WriteRecords,
+};
 
 /// What a call is for, and so what it may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -64,6 +69,18 @@ enum Records {
     },
 }
 
+/// A record of the hot path that was read before the call, to find out whose policy it is for.
+#[derive(Default)]
+pub(crate) enum Found {
+    /// None was.
+    #[default]
+    Nothing,
+    /// What there is under this identifier.
+    Token(Id, Option<TokenRead>),
+    /// What there is under this identifier.
+    Session(Id, Option<SessionRead>),
+}
+
 /// One call to the policy: the [`Host`] that it sees, and what the host learned from it.
 pub(crate) struct Call {
     store: Arc<dyn Store>,
@@ -73,6 +90,12 @@ pub(crate) struct Call {
     records: Records,
     /// What storage answers is taken down here, where somebody listens.
     tape: Option<Tape>,
+    /// Those whose records the policy may see, and change.
+    pub(crate) tenants: Tenants,
+    /// Answers the first question for this record, on the hot path.
+    pub(crate) found: Found,
+    /// The rules of this policy, as far as it says what they are.
+    pub(crate) rules: Parameters,
     /// The last token and session that were read, for the floor and for names.
     pub(crate) token: Option<TokenRead>,
     pub(crate) session: Option<SeenSession>,
@@ -86,6 +109,8 @@ pub(crate) struct Call {
     breach: Option<&'static str>,
     /// Sessions that were listed as open, which may be ended by a new one, each with its token.
     listed: Vec<(Id, Id)>,
+    /// Tokens that were listed as lapsed, which a sweep may end.
+    lapsed: HashSet<Id>,
     /// Sessions that were ended, or stored, each with its token.
     pub(crate) closed: Vec<(Id, Id)>,
     pub(crate) opened: Option<(Id, Id)>,
@@ -139,6 +164,9 @@ impl Call {
             operation,
             records,
             tape: None,
+            tenants: Tenants::All,
+            found: Found::Nothing,
+            rules: parameters,
             token: None,
             session: None,
             used: false,
@@ -147,6 +175,7 @@ impl Call {
             failure: None,
             breach: None,
             listed: Vec::new(),
+            lapsed: HashSet::new(),
             closed: Vec::new(),
             opened: None,
         }
@@ -261,7 +290,10 @@ impl Call {
                 row: Arc::new(TokenRow::nameless(state)),
             }));
         }
-        self.store.token(id)
+        match std::mem::take(&mut self.found) {
+            Found::Token(found, read) if found == id => Ok(read),
+            _ => self.store.token(id),
+        }
     }
 
     fn load_session(&mut self, id: Id) -> Result<Option<SeenSession>, StoreError> {
@@ -274,10 +306,38 @@ impl Call {
             let state = records.session_state(id)?;
             return Ok(state.map(|state| SeenSession { state, row: None }));
         }
-        Ok(self.store.session(id)?.map(|read| SeenSession {
+        let read = match std::mem::take(&mut self.found) {
+            Found::Session(found, read) if found == id => read,
+            _ => self.store.session(id)?,
+        };
+        Ok(read.map(|read| SeenSession {
             state: read.state,
             row: Some(read.row),
         }))
+    }
+
+    /// Fails where a policy asks for what is another's to decide.
+    fn governs(&mut self, tenant: Id) -> Result<(), Outage> {
+        if self.tenants.contains(tenant) {
+            Ok(())
+        } else {
+            self.breached("it asked for the records of a tenant that it does not govern")
+        }
+    }
+
+    fn governs_owner(&mut self, owner: Id) -> Result<(), Outage> {
+        if self.tenants == Tenants::All {
+            return Ok(());
+        }
+        let owner = self.ask(|read| read.owner(owner))?;
+        owner.map_or(Ok(()), |owner| self.governs(owner.tenant))
+    }
+
+    fn governs_scope(&mut self, scope: Scope) -> Result<(), Outage> {
+        match scope {
+            Scope::Tenant(tenant) => self.governs(tenant),
+            Scope::Owner(owner) => self.governs_owner(owner),
+        }
     }
 
     /// Remembers a failure of the store and tells the policy what it may know of it.
@@ -371,29 +431,38 @@ impl Host for Call {
         let loaded = self.load_token(id);
         self.token = self.told(loaded)?;
         let state = self.token.as_ref().map(|seen| seen.state);
+        if let Some(state) = &state {
+            self.governs(state.token.tenant)?;
+        }
         self.note(|| Answer::Token(id, state.as_ref().map(Into::into)));
         Ok(state)
     }
 
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage> {
         let owner = self.ask(|read| read.owner(id))?;
+        if let Some(owner) = &owner {
+            self.governs(owner.tenant)?;
+        }
         self.note(|| Answer::Owner(id, owner));
         Ok(owner)
     }
 
     fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage> {
+        self.governs_owner(owner)?;
         let count = self.ask(|read| read.count_live_tokens(owner, rule))?;
         self.note(|| Answer::Count(owner, rule, count));
         Ok(count)
     }
 
     fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage> {
+        self.governs_owner(owner)?;
         let exists = self.ask(|read| read.live_name_exists(owner, name, rule))?;
         self.note(|| Answer::Name(owner, name.to_owned(), rule, exists));
         Ok(exists)
     }
 
     fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
+        self.governs_owner(owner)?;
         let list = self.ask(|read| read.list_live_tokens(owner, rule))?;
         self.note(|| Answer::List(owner, rule, list.iter().map(Into::into).collect()));
         Ok(list)
@@ -453,7 +522,7 @@ impl Host for Call {
     fn end_token(&mut self, id: Id, end: End) -> Result<(), Outage> {
         let permitted = match self.operation {
             Operation::Revoke(token) => token == id && end.at == self.now && end.cause == Cause::Revoked,
-            Operation::Sweep => true,
+            Operation::Sweep => self.lapsed.contains(&id),
             _ => false,
         };
         self.write(permitted, |transaction| transaction.end_token(id, end))
@@ -472,6 +541,9 @@ impl Host for Call {
         let loaded = self.load_session(id);
         self.session = self.told(loaded)?;
         let state = self.session.as_ref().map(|seen| seen.state);
+        if let Some(state) = &state {
+            self.governs(state.token.token.tenant)?;
+        }
         self.note(|| Answer::Session(id, state.as_ref().map(Into::into)));
         Ok(state)
     }
@@ -514,6 +586,11 @@ impl Host for Call {
     }
 
     fn list_open_sessions(&mut self, token: Id) -> Result<Vec<Session>, Outage> {
+        if self.tenants != Tenants::All
+            && let Some(state) = self.ask(|read| read.token_state(token))?
+        {
+            self.governs(state.token.tenant)?;
+        }
         let sessions = self.ask(|read| read.list_open_sessions(token))?;
         self.listed
             .extend(sessions.iter().map(|session| (session.id, token)));
@@ -522,6 +599,7 @@ impl Host for Call {
     }
 
     fn get_auth_method(&mut self, scope: Scope) -> Result<Option<String>, Outage> {
+        self.governs_scope(scope)?;
         let method = self.ask(|read| read.auth_method(scope))?;
         self.note(|| Answer::Method(scope, method.clone()));
         Ok(method)
@@ -539,17 +617,22 @@ impl Host for Call {
     }
 
     fn take_census(&mut self, scope: Scope, rule: LiveRule) -> Result<Census, Outage> {
+        self.governs_scope(scope)?;
         let census = self.ask(|read| read.census(scope, rule))?;
         self.note(|| Answer::Census(scope, rule, census));
         Ok(census)
     }
 
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
-        self.ask(|read| read.list_lapsed_tokens(rule, limit))
+        let tenants = self.tenants.clone();
+        let lapsed = self.ask(|read| read.list_lapsed_tokens(&tenants, rule, limit))?;
+        self.lapsed.extend(lapsed.iter().map(|state| state.token.id));
+        Ok(lapsed)
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        let permitted = self.operation == Operation::Sweep;
+        // Once its overlap is over no policy takes a secret any more, whoever's it is: the floor does not.
+        let permitted = self.operation == Operation::Sweep && until <= self.now;
         self.write(permitted, |transaction| {
             transaction.erase_previous_secrets(until, limit)
         })
@@ -559,8 +642,9 @@ impl Host for Call {
         // The record stays for the retention period, whatever the policy thinks of it (R6).
         let over = self.now.saturating_sub(self.parameters.retention);
         let permitted = self.operation == Operation::Sweep && ended_until <= over;
+        let tenants = self.tenants.clone();
         self.write(permitted, |transaction| {
-            transaction.forget_tokens(ended_until, limit)
+            transaction.forget_tokens(&tenants, ended_until, limit)
         })
     }
 
@@ -571,8 +655,9 @@ impl Host for Call {
         limit: u32,
     ) -> Result<u32, Outage> {
         let permitted = self.operation == Operation::Sweep;
+        let tenants = self.tenants.clone();
         self.write(permitted, |transaction| {
-            transaction.forget_sessions(opened_until, used_until, limit)
+            transaction.forget_sessions(&tenants, opened_until, used_until, limit)
         })
     }
 }

@@ -8,11 +8,11 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use arc_swap::ArcSwap;
+use patrol_policy::types::Id;
 
 use super::call::Call;
 use super::decision::Decision;
 use super::exchange::{Exchange, Verdict};
-use super::policies::Running;
 use super::{Error, Patrol};
 
 /// Somebody who wants to know of each decision.
@@ -89,7 +89,7 @@ impl Draft {
     /// What was asked and said; none where it is not recorded.
     pub(super) fn of<Q: Decision>(
         question: &Q,
-        running: &Running,
+        tenant: Option<Id>,
         call: &mut Call,
         answer: &Result<Q::Yes, Error>,
     ) -> Option<Self> {
@@ -101,7 +101,7 @@ impl Draft {
         };
         let exchange = tape.into_answers().map(|answers| Exchange {
             at: call.now,
-            tenant: running.tenant,
+            tenant,
             parameters: call.parameters,
             question,
             answers,

@@ -11,7 +11,7 @@ use patrol_policy::types::{
 
 use super::world::{Secrets, TokenDelta, World, is_live};
 use crate::service::exchange::{Answer, Exchange};
-use crate::store::{Read, ReadRecords, Result, Store, StoreError, WriteRecords};
+use crate::store::{Read, ReadRecords, Result, Store, StoreError, Tenants, WriteRecords};
 
 /// What a replay works at.
 pub(super) struct Desk {
@@ -488,11 +488,11 @@ impl ReadRecords for Shared {
         self.lock().census(scope, rule)
     }
 
-    fn list_lapsed_tokens(&self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>> {
+    fn list_lapsed_tokens(&self, tenants: &Tenants, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>> {
         // For sweeping alone, which is not replayed. A policy may look all the same.
         self.lock()
             .now_stored("list-lapsed-tokens")?
-            .list_lapsed_tokens(rule, limit)
+            .list_lapsed_tokens(tenants, rule, limit)
     }
 }
 
@@ -588,11 +588,11 @@ impl WriteRecords for Shared {
         Err(not_swept())
     }
 
-    fn forget_tokens(&mut self, _: Timestamp, _: u32) -> Result<u32> {
+    fn forget_tokens(&mut self, _: &Tenants, _: Timestamp, _: u32) -> Result<u32> {
         Err(not_swept())
     }
 
-    fn forget_sessions(&mut self, _: Timestamp, _: Timestamp, _: u32) -> Result<u32> {
+    fn forget_sessions(&mut self, _: &Tenants, _: Timestamp, _: Timestamp, _: u32) -> Result<u32> {
         Err(not_swept())
     }
 }

@@ -41,16 +41,19 @@ use patrol_policy::types::{Duration, HOUR, Id, Parameters};
 use super::Error;
 use super::call::Call;
 use super::decision::Decision;
-use super::exchange::{Asked, Exchange, Matches, Presented, Verdict};
+use super::exchange::{Answer, Asked, Exchange, Matches, Presented, Verdict};
 use super::question::{
     Authenticate, ChangeMethod, CheckSession, CloseSession, Issue, ListTokens, OpenSession, PasswordSignIn,
     PreviewMethod, Revoke, RevokeAll, Rotate,
 };
 use crate::policy::Policy;
-use crate::store::Store;
+use crate::store::{Store, Tenants};
 use desk::{Desk, Shared};
 use stand_ins::StandIns;
 use world::World;
+
+/// A broken contract, as [`Fault::kind`](super::Fault::kind) has it.
+const CONTRACT: &str = "contract";
 
 /// Exchanges between two looks for sessions that are over.
 const TIDY: u32 = 10_000;
@@ -171,7 +174,13 @@ impl Replay {
             }
             Asked::RevokeAll(owner, actor) => {
                 let (owner, actor) = (*owner, *actor);
-                self.judge(exchange, &RevokeAll { owner, actor }, |_| None)
+                let (verdict, done) = self.judge(exchange, &RevokeAll { owner, actor }, |_| None);
+                // Live, the policy is asked what it thinks of the tokens that it left.
+                let idle = matches!(verdict, Verdict::Yes(_)) && self.desk.lock().left_alive(owner);
+                match idle {
+                    true => (Verdict::Fault(CONTRACT.to_owned()), done),
+                    false => (verdict, done),
+                }
             }
             Asked::ListTokens(owner, actor) => {
                 let (owner, actor) = (*owner, *actor);
@@ -198,7 +207,7 @@ impl Replay {
         question: &Q,
         text: impl FnOnce(Q::Yes) -> Option<Secret>,
     ) -> (Verdict, Done) {
-        let call = Call::again(
+        let mut call = Call::again(
             &self.store,
             exchange.at,
             exchange.parameters,
@@ -206,6 +215,7 @@ impl Replay {
             Box::new(self.desk.clone()),
             Q::IN_TRANSACTION,
         );
+        call.tenants = exchange.tenant.map_or(Tenants::All, Tenants::One);
         let (mut call, answer) = question.put(&self.candidate, call);
         let checked = call.settle(answer).and_then(|yes| {
             question.check(&mut call, &yes)?;
@@ -249,6 +259,17 @@ impl Replay {
 }
 
 impl Desk {
+    /// Whether the candidate left tokens alive that the live policy ended, all at once.
+    fn left_alive(&self, owner: Id) -> bool {
+        let ended = self.exchange.answers.iter().any(|answer| match answer {
+            Answer::Ended(asked, _, count) => *asked == owner && *count > 0,
+            _ => false,
+        });
+        let now = self.exchange.at;
+        let scope = self.world.scope(owner);
+        ended && scope.is_none_or(|scope| !scope.ended.iter().any(|(rule, _)| rule.now == now))
+    }
+
     fn token_text(&mut self, id: Id, matches: Matches) -> Result<Secret, Error> {
         let live = self.live_token(id, false)?;
         let own = match live {
