@@ -85,6 +85,12 @@ impl Whole {
         }
     }
 
+    /// The service.
+    #[must_use]
+    pub const fn patrol(&self) -> &Patrol {
+        &self.patrol
+    }
+
     fn written(&self, change: impl FnOnce(&mut dyn Transaction)) {
         let mut transaction = self.patrol.store().begin().unwrap();
         change(&mut *transaction);

@@ -13,6 +13,7 @@ use super::print::{OutputError, plain};
 use crate::config::ConfigError;
 use crate::control::ClientError;
 use crate::gate::KeyError;
+use crate::journal;
 use crate::policy::LoadError;
 use crate::release::{KeyError as SigningKeyError, Unfit};
 use crate::service::{Error, OpenError, ReleaseError};
@@ -35,6 +36,7 @@ pub(super) enum Exit {
     DataDirectory = 10,
     Newer = 11,
     Problems = 12,
+    Differs = 13,
     /// The reader of standard output went away, told as shells tell it.
     BrokenPipe = 141,
 }
@@ -47,7 +49,7 @@ impl From<Exit> for ExitCode {
 
 impl Exit {
     /// All of them.
-    const ALL: [Self; 14] = [
+    const ALL: [Self; 15] = [
         Self::Done,
         Self::Unexpected,
         Self::Usage,
@@ -61,6 +63,7 @@ impl Exit {
         Self::DataDirectory,
         Self::Newer,
         Self::Problems,
+        Self::Differs,
         Self::BrokenPipe,
     ];
 
@@ -88,6 +91,7 @@ impl Exit {
             Self::DataDirectory => "data-directory",
             Self::Newer => "newer-version",
             Self::Problems => "problems",
+            Self::Differs => "differs",
             Self::BrokenPipe => "broken-pipe",
         }
     }
@@ -99,6 +103,9 @@ pub(super) enum Failure {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// There is nothing of what was asked for.
+    #[error("{0}")]
+    Nothing(String),
     /// What was to be made is there already.
     #[error("{0}")]
     Exists(String),
@@ -160,6 +167,7 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
     let exit = if let Some(failure) = error.downcast_ref::<Failure>() {
         match failure {
             Failure::Usage(_) => Exit::Usage,
+            Failure::Nothing(_) => Exit::NotFound,
             Failure::Exists(_) => Exit::Exists,
             Failure::Listen { .. } => Exit::Listen,
             Failure::Control { .. } => Exit::DataDirectory,
@@ -167,6 +175,11 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
         }
     } else if let Some(error) = error.downcast_ref::<OpenError>() {
         of_opening(error)
+    } else if let Some(error) = error.downcast_ref::<journal::Error>() {
+        match error {
+            journal::Error::Missing(_) => Exit::NotFound,
+            _ => Exit::DataDirectory,
+        }
     } else if error.is::<ConfigError>() {
         Exit::Usage
     } else if error.is::<KeyError>() {

@@ -8,8 +8,10 @@ use serde::Serialize;
 use super::failure::Exit;
 use super::policy_new::NewArgs;
 use super::print::{fields, hex, plain};
+use super::rehearse::RehearseArgs;
 use super::release::SignArgs;
-use super::{Session, activation, policy_new, release, releases};
+use super::shadow::ShadowArgs;
+use super::{Session, activation, policy_new, rehearse, release, releases, shadow};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
@@ -74,6 +76,18 @@ pub(super) enum PolicyCommand {
         #[arg(long)]
         allow_downgrade: bool,
     },
+    /// Say what would change if a release decided: put the decisions of the journal to it again
+    ///
+    /// Nothing is changed. The journal is written by a server whose configuration has `enabled = true` in `[journal]`;
+    /// this works beside the server, too. A release is judged as `stage` does it; a bare component is taken where
+    /// `[policy] allow_unsigned` is set.
+    #[command(after_help = rehearse::EXAMPLES)]
+    Rehearse(RehearseArgs),
+    /// Put a release beside the policy that decides on a running server, without any effect, and say where it differs
+    ///
+    /// Without an argument: what the shadow found so far. With `stop`: end it, and say what it found.
+    #[command(after_help = shadow::EXAMPLES)]
+    Shadow(ShadowArgs),
     /// Make the release before the active one active again, on a running server too
     Rollback {
         /// Of this tenant alone: its name or UUID
@@ -155,6 +169,8 @@ pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Resu
             tenant,
             allow_downgrade,
         } => activation::activate(session, id, tenant, allow_downgrade),
+        PolicyCommand::Rehearse(args) => rehearse::run(session, &args),
+        PolicyCommand::Shadow(args) => shadow::run(session, args),
         PolicyCommand::Rollback { tenant } => activation::rollback(session, tenant),
         PolicyCommand::Diff { a, b } => activation::diff(session, &a, &b),
     }

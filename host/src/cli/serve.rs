@@ -69,6 +69,10 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     // With the lock held, nobody activates another release any more.
     patrol.refresh_policies(&lock)?;
     patrol.note_passed_over()?;
+    if let Err(error) = patrol.keep_journal(&lock) {
+        // It is in nobody's way, and `patrol doctor` says so, too.
+        tracing::error!(%error, "decisions are not written down");
+    }
     let patrol = Arc::new(patrol);
     // Counting costs little, but nothing is less, where nobody asks.
     let meters = match config.metrics {
@@ -113,6 +117,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     if let Err(error) = patrol.flush() {
         tracing::error!(%error, "last uses and refusals could not be written");
     }
+    patrol.end_journal();
     drop((gate, patrol));
     drop(lock);
     tracing::info!("stopped");

@@ -50,6 +50,21 @@ pub enum Verb {
         #[serde(default)]
         allow_downgrade: bool,
     },
+    /// Puts a staged release beside the policy that decides; answered by a [`ShadowStatus`](service::ShadowStatus).
+    Shadow {
+        /// Its id, or the first digits of it.
+        release: String,
+        /// For this tenant's decisions, by its name or UUID.
+        #[serde(default)]
+        tenant: Option<String>,
+        /// For how long, ms; none: until it is told to end.
+        #[serde(default)]
+        lasting: Option<u64>,
+    },
+    /// What the shadow found; answered by a [`ShadowStatus`](service::ShadowStatus), or by null where there was none.
+    ShadowStatus,
+    /// Ends the shadow; answered likewise.
+    ShadowStop,
     /// Makes the release before the active one active again; answered by that [`Release`], or by null where there is
     /// none.
     Rollback {

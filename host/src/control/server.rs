@@ -206,6 +206,16 @@ impl Desk {
                 let row = patrol.activate(&self.lock, caller, &release, tenant(of)?, allow_downgrade)?;
                 done(&Release::from(&row))
             }
+            Verb::Shadow {
+                release,
+                tenant: of,
+                lasting,
+            } => {
+                let lasting = lasting.map(Duration::from_millis);
+                done(&patrol.shadow(&self.lock, caller, &release, tenant(of)?, lasting)?)
+            }
+            Verb::ShadowStatus => done(&patrol.shadow_status()?),
+            Verb::ShadowStop => done(&patrol.end_shadow(&self.lock, caller)?),
             Verb::Rollback { tenant: of } => {
                 let row = patrol.rollback(&self.lock, caller, tenant(of)?)?;
                 done(&row.as_ref().map(Release::from))

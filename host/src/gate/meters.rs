@@ -39,6 +39,12 @@ const NEAR: &str = "patrol_tokens_near_expiry";
 const SESSIONS: &str = "patrol_sessions_open";
 const STOCK_AGE: &str = "patrol_tokens_counted_age_seconds";
 const CLOCK_LAG: &str = "patrol_clock_lag_seconds";
+const JOURNAL_ON: &str = "patrol_journal_on";
+const JOURNAL_KEPT: &str = "patrol_journal_decisions_total";
+const JOURNAL_DROPPED: &str = "patrol_journal_dropped_total";
+const JOURNAL_BYTES: &str = "patrol_journal_bytes";
+const SHADOW_ON: &str = "patrol_shadow_on";
+const SHADOW_DROPPED: &str = "patrol_shadow_dropped";
 const UPTIME: &str = "patrol_uptime_seconds";
 const DRAINING: &str = "patrol_draining";
 const BUILD: &str = "patrol_build_info";
@@ -327,6 +333,14 @@ impl Meters {
             gauge!(SESSIONS).set(number(population.sessions));
             gauge!(STOCK_AGE).set(at.elapsed().as_secs_f64());
         }
+        let journal = patrol.journal_stats();
+        gauge!(JOURNAL_ON).set(f64::from(u8::from(journal.on && !journal.failing)));
+        counter!(JOURNAL_KEPT).absolute(journal.appended);
+        counter!(JOURNAL_DROPPED).absolute(journal.dropped.saturating_add(patrol.oversized_exchanges()));
+        gauge!(JOURNAL_BYTES).set(number(journal.bytes));
+        let (shadow, unheard) = patrol.shadow_backlog();
+        gauge!(SHADOW_ON).set(f64::from(u8::from(shadow)));
+        gauge!(SHADOW_DROPPED).set(number(unheard));
         gauge!(CLOCK_LAG).set(Duration::from_millis(patrol.clock_lag()).as_secs_f64());
         gauge!(UPTIME).set(self.started.elapsed().as_secs_f64());
         gauge!(DRAINING).set(f64::from(u8::from(draining)));
@@ -399,6 +413,24 @@ fn describe() {
         CLOCK_LAG,
         Unit::Seconds,
         "How far the machine's clock is behind the latest time seen; 0 is normal"
+    );
+    describe_gauge!(
+        JOURNAL_ON,
+        "1 while decisions are written down in the journal; 0 where that is off, or the last ones could not be written"
+    );
+    describe_counter!(JOURNAL_KEPT, "Decisions that were written down in the journal");
+    describe_counter!(
+        JOURNAL_DROPPED,
+        "Decisions that were to be written down and were not, since the disk was too slow or full, or they too large"
+    );
+    describe_gauge!(JOURNAL_BYTES, Unit::Bytes, "What the journal has on disk");
+    describe_gauge!(
+        SHADOW_ON,
+        "1 while a release hears what is decided, without an effect"
+    );
+    describe_gauge!(
+        SHADOW_DROPPED,
+        "Decisions that the latest shadow did not hear of, since it was too slow"
     );
     describe_gauge!(UPTIME, Unit::Seconds, "How long ago the program started");
     describe_gauge!(DRAINING, "1 once the program was told to end");

@@ -242,6 +242,12 @@ impl AuditEvent {
         }
     }
 
+    /// The same, at another time.
+    pub(super) const fn at(mut self, at: Timestamp) -> Self {
+        self.at = at;
+        self
+    }
+
     /// The request that it happened in.
     pub(super) const fn request_id(&self) -> Option<RequestId> {
         self.request_id

@@ -19,6 +19,7 @@ mod activity;
 mod call;
 mod clients;
 mod decision;
+mod decisions;
 mod directory;
 mod error;
 mod events;
@@ -35,6 +36,7 @@ mod releases;
 mod replay;
 mod request_id;
 mod review;
+mod shadow;
 mod sites;
 mod tokens;
 mod trial;
@@ -51,16 +53,19 @@ use arc_swap::ArcSwap;
 use patrol_policy::types::{Audience, Description, Duration, Id, MINUTE, Parameters, Timestamp};
 
 use crate::config::{Config, check_audience};
+use crate::journal::Writer;
 use crate::policy::Options;
 use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
 use decision::Decision;
+use decisions::Decisions;
 use events::{AuditEvent, Journal};
 use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Whose};
 use recorder::{Draft, Recorder};
+use shadow::Shadows;
 use watch::Bell;
 
 pub use access::{Identity, SignIn};
@@ -82,6 +87,7 @@ pub use rehearsal::{
 pub use releases::ReleaseError;
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
+pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
@@ -156,7 +162,9 @@ pub struct Patrol {
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
     journal: Journal,
-    recorder: Recorder,
+    recorder: Arc<Recorder>,
+    decisions: Decisions,
+    shadows: Shadows,
     stalled: AtomicBool,
     tally: Tally,
     bell: Bell,
@@ -234,6 +242,7 @@ impl Patrol {
             }
         };
         settings.clock.observe(store.read()?.clock_mark()?);
+        let decisions = Decisions::new(Writer::new(&settings.data, Arc::clone(&settings.clock)));
         let patrol = Self {
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
@@ -244,7 +253,9 @@ impl Patrol {
             clock: settings.clock,
             audiences: RwLock::new(HashMap::new()),
             journal: Journal::default(),
-            recorder: Recorder::default(),
+            recorder: Arc::default(),
+            decisions,
+            shadows: Shadows::default(),
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
             bell: Bell::default(),
@@ -270,6 +281,9 @@ impl Patrol {
     pub fn reconfigure(&self, config: Config) {
         self.configured.store(Arc::new(Configured::from(config)));
         self.learn_rules(&self.policies.load());
+        if let Err(error) = self.apply_journal() {
+            tracing::error!(%error, "decisions are not written down");
+        }
     }
 
     fn parameters(&self) -> Parameters {

@@ -51,6 +51,11 @@ impl Recorder {
         }
     }
 
+    /// Tells somebody no more.
+    pub(super) fn unlisten(&self, listener: &Arc<dyn Listener>) {
+        self.change(|listeners| listeners.retain(|one| !Arc::ptr_eq(one, listener)));
+    }
+
     fn change(&self, change: impl FnOnce(&mut Listeners)) {
         let _order = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut listeners = Listeners::clone(&self.listeners.load());
@@ -69,8 +74,7 @@ impl Patrol {
 
     /// Tells them no more, but of calls under way.
     pub fn unlisten(&self, listener: &Arc<dyn Listener>) {
-        self.recorder
-            .change(|listeners| listeners.retain(|one| !Arc::ptr_eq(one, listener)));
+        self.recorder.unlisten(listener);
     }
 
     /// How many decisions could not be told of, since their policy asked storage more than is kept of one.

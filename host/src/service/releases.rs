@@ -360,7 +360,7 @@ impl Patrol {
     }
 }
 
-fn release_event(
+pub(super) fn release_event(
     what: &'static str,
     patrol: &Patrol,
     caller: &Caller,

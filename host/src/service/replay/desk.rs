@@ -166,6 +166,9 @@ impl Desk {
     /// A session as the candidate has it.
     pub(super) fn session(&mut self, id: Id, counted: bool) -> Result<Option<SessionState>> {
         if let Some(session) = self.world.session(id).and_then(|delta| delta.made) {
+            if self.is_forgotten(id) {
+                return Ok(None);
+            }
             let token = self.token(session.token, counted)?;
             return Ok(token.map(|token| SessionState { session, token }));
         }
@@ -184,6 +187,14 @@ impl Desk {
         Ok(session
             .zip(token)
             .map(|(session, token)| SessionState { session, token }))
+    }
+
+    /// Whether the live session, in whose place this one is, was swept.
+    fn is_forgotten(&self, own: Id) -> bool {
+        self.exchange.answers.iter().any(|answer| match answer {
+            Answer::Session(live, None) => self.world.alias(*live) == Some(own),
+            _ => false,
+        })
     }
 
     fn session_laid_over(&self, live: Session) -> Option<Session> {

@@ -1,0 +1,480 @@
+//! A candidate beside the policy that decides: it is asked the same, answers to nobody, and its answers are compared.
+//!
+//! Decisions reach it through a bounded queue. Whoever asked for a verdict hands the decision over and goes on; where
+//! there is no room, the candidate does not hear of it, which is counted. It runs on one thread, as a rehearsal does,
+//! with an overlay of its own ([`replay`](super::replay)): nothing that it does has an effect.
+
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+use patrol_policy::types::{Id, Timestamp};
+use serde::{Deserialize, Serialize};
+
+use super::events::AuditEvent;
+use super::exchange::Exchange;
+use super::recorder::{Listener, Recorder};
+use super::rehearsal::{Change, Difference, Rehearsal, Totals};
+use super::releases::{ReleaseError, hex, release_event};
+use super::{Caller, Patrol, ServeLock};
+use crate::store::{ReleaseRow, Store};
+use crate::time::Clock;
+
+/// Decisions that may wait for the candidate: what comes in within a second or so at high rates.
+const QUEUE: usize = 16_384;
+/// Differences that are listed, the latest.
+const LATEST: usize = 100;
+/// Tokens that are told apart for each kind of change. Of more, it is said that there are that many at least.
+const TOLD_APART: usize = 100_000;
+/// The event of its end.
+const ENDED: &str = "end_policy_shadow";
+/// How often the thread looks whether it is to end, while nothing is decided.
+const LOOK: Duration = Duration::from_millis(100);
+
+/// What a shadow found so far.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ShadowStatus {
+    /// The candidate's id.
+    pub release: String,
+    /// Its policy's name.
+    pub name: String,
+    /// Its policy's version.
+    pub version: String,
+    /// Its number.
+    pub number: u32,
+    /// The tenant whose decisions it hears; none: everybody's but those of tenants with a policy of their own.
+    pub tenant: Option<Id>,
+    /// When it began, ms since the epoch.
+    pub began: Timestamp,
+    /// When it ends by itself, ms since the epoch; none: when it is told to.
+    pub until: Option<Timestamp>,
+    /// When it ended, ms since the epoch.
+    pub ended: Option<Timestamp>,
+    /// Why it ended before its time.
+    pub failure: Option<String>,
+    /// Decisions that it did not hear of, since it was too slow.
+    pub dropped: u64,
+    /// How its answers compare.
+    #[serde(flatten)]
+    pub totals: Totals,
+    /// The kinds of changes, what concerns the most tokens first.
+    pub changes: Vec<ShadowChange>,
+    /// The latest differences, the last one first.
+    pub latest: Vec<ShadowDifference>,
+    /// Questions that the decisions could not answer: how often which function was answered from the store as it was
+    /// then.
+    pub answered_from_the_store: BTreeMap<String, u64>,
+}
+
+/// One kind of change.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ShadowChange {
+    /// What was asked for.
+    pub asked: String,
+    /// How it was answered.
+    pub was: String,
+    /// How the candidate would have answered.
+    pub would: String,
+    /// In how many calls.
+    pub calls: u64,
+    /// Of how many tokens.
+    pub tokens: u64,
+    /// Of how many owners.
+    pub owners: u64,
+}
+
+/// One difference.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+#[non_exhaustive]
+pub struct ShadowDifference {
+    /// When, ms since the epoch.
+    pub at: Timestamp,
+    /// The function of the contract.
+    pub function: String,
+    /// How it was answered.
+    pub was: String,
+    /// How the candidate would have answered.
+    pub would: String,
+    /// The token.
+    pub token: Option<Id>,
+    /// Its name.
+    pub token_name: Option<String>,
+    /// The owner.
+    pub owner: Option<Id>,
+    /// The owner's name.
+    pub owner_name: Option<String>,
+}
+
+/// Hears decisions for a shadow.
+struct Ear {
+    queue: SyncSender<Arc<Exchange>>,
+    dropped: AtomicU64,
+}
+
+impl Listener for Ear {
+    fn hear(&self, exchange: &Arc<Exchange>) {
+        if self.queue.try_send(Arc::clone(exchange)).is_err() {
+            self.dropped.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+}
+
+/// What was found, as the thread keeps it.
+#[derive(Default)]
+struct Found {
+    totals: Totals,
+    kinds: BTreeMap<Change, Kind>,
+    latest: VecDeque<Difference>,
+    unanswered: BTreeMap<&'static str, u64>,
+    ended: Option<Timestamp>,
+    failure: Option<String>,
+}
+
+/// What concerns one kind of change.
+#[derive(Default)]
+struct Kind {
+    calls: u64,
+    tokens: BTreeSet<Id>,
+    owners: BTreeSet<Id>,
+}
+
+/// A shadow, while it runs and after it ended.
+struct Shading {
+    about: ShadowStatus,
+    ear: Arc<Ear>,
+    found: Arc<Mutex<Found>>,
+    stop: Arc<Stop>,
+    thread: Option<JoinHandle<()>>,
+    row: ReleaseRow,
+}
+
+/// That a shadow is to end.
+#[derive(Default)]
+struct Stop {
+    told: AtomicBool,
+    /// Says in the audit trail by whom, if not by itself.
+    event: Mutex<Option<AuditEvent>>,
+}
+
+/// The shadow of a process; one at a time.
+#[derive(Default)]
+pub(super) struct Shadows(Mutex<Option<Shading>>);
+
+impl Drop for Shadows {
+    fn drop(&mut self) {
+        let shading = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        if let Some(shading) = shading {
+            shading.end();
+        }
+    }
+}
+
+impl Shading {
+    fn end(&mut self) {
+        self.stop.told.store(true, Ordering::Relaxed);
+        if let Some(thread) = self.thread.take() {
+            // It only ends by itself or by a panic, which has been reported where it happened.
+            let _ = thread.join();
+        }
+    }
+
+    fn runs(&self) -> bool {
+        lock(&self.found).ended.is_none() && self.thread.as_ref().is_some_and(|thread| !thread.is_finished())
+    }
+}
+
+/// Each change to it is complete at every step.
+fn lock(found: &Mutex<Found>) -> MutexGuard<'_, Found> {
+    found.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl Patrol {
+    /// Puts a release that was staged beside the policy that decides for everybody, or for a tenant. It ends by itself
+    /// after `lasting`, if that is said; a shadow that was there ends now.
+    ///
+    /// # Errors
+    /// Where there is no such release, it is not fit, or the machine has no thread to give.
+    pub fn shadow(
+        &self,
+        _serving: &ServeLock,
+        caller: &Caller,
+        id: &str,
+        tenant: Option<Id>,
+        lasting: Option<Duration>,
+    ) -> Result<ShadowStatus, ReleaseError> {
+        let (row, release) = self.release(id)?;
+        let rehearsal = self.rehearse(&release, tenant)?;
+        self.begin_shadow(caller, &row, rehearsal, tenant, lasting, QUEUE)
+    }
+
+    fn begin_shadow(
+        &self,
+        caller: &Caller,
+        row: &ReleaseRow,
+        rehearsal: Rehearsal,
+        tenant: Option<Id>,
+        lasting: Option<Duration>,
+        room: usize,
+    ) -> Result<ShadowStatus, ReleaseError> {
+        let mut slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(before) = slot.as_mut() {
+            before.end();
+        }
+        let now = self.now();
+        let ms = |lasting: Duration| u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
+        let about = ShadowStatus {
+            release: hex(&row.digest),
+            name: row.name.clone(),
+            version: row.version.clone(),
+            number: row.number,
+            tenant,
+            began: now,
+            until: lasting.map(|lasting| now.saturating_add(ms(lasting))),
+            ..ShadowStatus::default()
+        };
+        let (queue, heard) = sync_channel(room);
+        let ear = Arc::new(Ear {
+            queue,
+            dropped: AtomicU64::new(0),
+        });
+        let (found, stop) = (Arc::<Mutex<Found>>::default(), Arc::<Stop>::default());
+        let mut transaction = self.store.begin()?;
+        release_event("begin_policy_shadow", self, caller, row, tenant)
+            .detail("until", about.until.map(crate::time::rfc3339))
+            .write(&mut *transaction)?;
+        transaction.commit()?;
+        let listener: Arc<dyn Listener> = ear.clone();
+        let work = Work {
+            rehearsal,
+            heard,
+            found: Arc::clone(&found),
+            stop: Arc::clone(&stop),
+            deadline: lasting.and_then(|lasting| Instant::now().checked_add(lasting)),
+            recorder: Arc::clone(&self.recorder),
+            listener: Arc::clone(&listener),
+            store: Arc::clone(&self.store),
+            clock: Arc::clone(&self.clock),
+            ended: release_event(ENDED, self, &Caller::system(), row, tenant),
+        };
+        let thread = std::thread::Builder::new()
+            .name("shadow".to_owned())
+            .spawn(move || work.run())
+            .map_err(|error| super::Error::interrupted(&format!("no thread for a shadow: {error}")))?;
+        self.listen(listener);
+        let shading = Shading {
+            about,
+            ear,
+            found,
+            stop,
+            thread: Some(thread),
+            row: row.clone(),
+        };
+        let status = self.status_of(&shading)?;
+        *slot = Some(shading);
+        Ok(status)
+    }
+
+    /// What the shadow found so far, or found before it ended; none where there was none.
+    ///
+    /// # Errors
+    /// An outage of the store, which is asked for names.
+    pub fn shadow_status(&self) -> Result<Option<ShadowStatus>, super::Error> {
+        let slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().map(|shading| self.status_of(shading)).transpose()
+    }
+
+    /// Whether a shadow is there, and how many decisions it did not hear of.
+    #[must_use]
+    pub fn shadow_backlog(&self) -> (bool, u64) {
+        let slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        slot.as_ref().map_or((false, 0), |shading| {
+            (shading.runs(), shading.ear.dropped.load(Ordering::Relaxed))
+        })
+    }
+
+    /// Ends the shadow, and says what it found; none where there is none.
+    ///
+    /// # Errors
+    /// An outage of the store.
+    pub fn end_shadow(
+        &self,
+        _serving: &ServeLock,
+        caller: &Caller,
+    ) -> Result<Option<ShadowStatus>, super::Error> {
+        let mut slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let Some(shading) = slot.as_mut() else {
+            return Ok(None);
+        };
+        let event = release_event(ENDED, self, caller, &shading.row, shading.about.tenant);
+        let mut told = shading.stop.event.lock().unwrap_or_else(PoisonError::into_inner);
+        *told = Some(event);
+        drop(told);
+        shading.end();
+        self.status_of(shading).map(Some)
+    }
+
+    fn status_of(&self, shading: &Shading) -> Result<ShadowStatus, super::Error> {
+        let read = self.store.read()?;
+        let found = lock(&shading.found);
+        let mut changes: Vec<_> = found
+            .kinds
+            .iter()
+            .map(|(change, kind)| ShadowChange {
+                asked: change.asked.to_string(),
+                was: change.was.to_string(),
+                would: change.would.to_string(),
+                calls: kind.calls,
+                tokens: u64::try_from(kind.tokens.len()).unwrap_or(u64::MAX),
+                owners: u64::try_from(kind.owners.len()).unwrap_or(u64::MAX),
+            })
+            .collect();
+        changes.sort_by_key(|change| std::cmp::Reverse((change.tokens, change.owners, change.calls)));
+        let mut latest = Vec::with_capacity(found.latest.len());
+        for difference in found.latest.iter().rev() {
+            let subject = difference.subject;
+            let row = subject
+                .token
+                .map(|token| read.token_row(token))
+                .transpose()?
+                .flatten();
+            let owner = subject
+                .owner
+                .or_else(|| row.as_ref().map(|row| row.state.token.owner));
+            let user = match (&row, owner) {
+                (None, Some(owner)) => read.user(owner)?,
+                _ => None,
+            };
+            let of_row = row.as_ref().map(|row| row.owner_name.clone());
+            latest.push(ShadowDifference {
+                at: difference.at,
+                function: difference.function.to_owned(),
+                was: difference.change.was.to_string(),
+                would: difference.change.would.to_string(),
+                token: subject.token,
+                owner,
+                owner_name: of_row.or_else(|| user.map(|user| user.name)),
+                token_name: row.map(|row| row.name),
+            });
+        }
+        let unanswered = found.unanswered.iter();
+        Ok(ShadowStatus {
+            ended: found.ended,
+            failure: found.failure.clone(),
+            dropped: shading.ear.dropped.load(Ordering::Relaxed),
+            totals: found.totals,
+            changes,
+            latest,
+            answered_from_the_store: unanswered
+                .map(|(name, count)| ((*name).to_owned(), *count))
+                .collect(),
+            ..shading.about.clone()
+        })
+    }
+}
+
+/// What the thread has.
+struct Work {
+    rehearsal: Rehearsal,
+    heard: Receiver<Arc<Exchange>>,
+    found: Arc<Mutex<Found>>,
+    stop: Arc<Stop>,
+    deadline: Option<Instant>,
+    recorder: Arc<Recorder>,
+    listener: Arc<dyn Listener>,
+    store: Arc<dyn Store>,
+    clock: Arc<dyn Clock>,
+    /// To be written in the end.
+    ended: AuditEvent,
+}
+
+impl Work {
+    fn run(mut self) {
+        let outcome = self.listen();
+        self.recorder.unlisten(&self.listener);
+        // What was heard before it was told to end, it answers.
+        let outcome = outcome.and_then(|()| {
+            while let Ok(exchange) = self.heard.try_recv() {
+                self.play(&exchange)?;
+            }
+            Ok(())
+        });
+        if let Err(error) = &outcome {
+            tracing::warn!(%error, "the shadow ended");
+        }
+        let now = self.clock.now();
+        let totals = self.rehearsal.totals();
+        let told = self
+            .stop
+            .event
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+            .take();
+        let event = told
+            .unwrap_or(self.ended)
+            .at(now)
+            .detail("calls", totals.calls)
+            .detail("changed", totals.changed)
+            .detail("faults", totals.faults);
+        let written = self.store.begin().and_then(|mut transaction| {
+            event.write(&mut *transaction)?;
+            transaction.commit()
+        });
+        if let Err(error) = written {
+            tracing::error!(%error, "the audit trail does not say that the shadow ended");
+        }
+        let mut found = lock(&self.found);
+        found.failure = outcome.err().map(|error| error.to_string());
+        found.ended = Some(now);
+    }
+
+    fn listen(&mut self) -> Result<(), super::Error> {
+        loop {
+            if self.stop.told.load(Ordering::Relaxed) {
+                return Ok(());
+            }
+            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
+                return Ok(());
+            }
+            match self.heard.recv_timeout(LOOK) {
+                Ok(exchange) => self.play(&exchange)?,
+                Err(RecvTimeoutError::Timeout) => {}
+                Err(RecvTimeoutError::Disconnected) => return Ok(()),
+            }
+        }
+    }
+
+    fn play(&mut self, exchange: &Arc<Exchange>) -> Result<(), super::Error> {
+        let difference = self.rehearsal.judge(exchange)?;
+        // Verdicts go first, wherever there are not enough processors for both.
+        std::thread::yield_now();
+        let mut found = lock(&self.found);
+        found.totals = self.rehearsal.totals();
+        let Some(difference) = difference else {
+            return Ok(());
+        };
+        found.unanswered = self.rehearsal.unanswered();
+        let kind = found.kinds.entry(difference.change.clone()).or_default();
+        kind.calls = kind.calls.saturating_add(1);
+        for (set, id) in [
+            (&mut kind.tokens, difference.subject.token),
+            (&mut kind.owners, difference.subject.owner),
+        ] {
+            if set.len() < TOLD_APART {
+                set.extend(id);
+            }
+        }
+        if found.latest.len() >= LATEST {
+            found.latest.pop_front();
+        }
+        found.latest.push_back(difference);
+        Ok(())
+    }
+}
