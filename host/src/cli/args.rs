@@ -39,6 +39,7 @@ Exit codes:
    10  the data directory is missing, not writable, or open to other users
    11  the data was written by a newer version
    12  a check found problems (`audit verify`, `doctor`, `scenario run`)
+   13  a policy would decide otherwise (`policy rehearse`, `policy shadow`)
   141  the reader of the output went away";
 
 /// Issues, verifies and ends personal access tokens (PATs).

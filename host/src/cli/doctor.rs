@@ -11,10 +11,11 @@ use patrol_policy::types::{DAY, MINUTE, Timestamp};
 use serde::Serialize;
 
 use super::failure::Exit;
-use super::print::{date, hex, plain};
+use super::print::{count, date, hex, plain};
 use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
+use crate::journal;
 use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
@@ -107,6 +108,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
             integrity(&patrol, &mut findings);
             policy(&patrol, &mut findings);
             alarms(&patrol, &mut findings);
+            decisions(&patrol, &mut findings);
             clock(&patrol, args.reset_clock, serving, &mut findings);
         }
     }
@@ -132,6 +134,39 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
     } else {
         Exit::Done
     })
+}
+
+/// The journal of decisions. Nothing else depends on it, so nothing about it is a failure.
+fn decisions(patrol: &Patrol, findings: &mut Findings) {
+    const WHAT: &str = "decision journal";
+    let enabled = patrol.config().journal.enabled;
+    let directory = journal::directory(patrol.data());
+    let reader = match journal::Reader::open(&directory) {
+        Ok(reader) => reader,
+        Err(journal::Error::Missing(_)) if enabled => {
+            return findings.ok(
+                WHAT,
+                "a server will begin it: none has run since it was turned on",
+            );
+        }
+        Err(journal::Error::Missing(_)) => return findings.ok(WHAT, "it is off, and there is none"),
+        Err(error) => return findings.warn(WHAT, error.to_string()),
+    };
+    let state = if enabled { "on" } else { "off" };
+    let found = match reader.span() {
+        Some((first, last)) => format!(
+            "it is {state}; {} from {} to {}",
+            count(reader.count(0), "decision"),
+            date(first),
+            date(last)
+        ),
+        None => format!("it is {state}; no decision yet"),
+    };
+    let mut damage = reader.notes().iter().filter(|note| !note.trouble.is_ordinary());
+    match damage.next() {
+        Some(note) => findings.warn(WHAT, format!("{found}, and some cannot be read: {note}")),
+        None => findings.ok(WHAT, found),
+    }
 }
 
 fn configuration(session: &Session, findings: &mut Findings) -> Config {

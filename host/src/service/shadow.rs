@@ -478,3 +478,36 @@ impl Work {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use patrol_policy::types::Parameters;
+
+    use super::super::exchange::{Asked, Verdict};
+    use super::*;
+
+    #[test]
+    fn what_it_has_no_time_to_hear_is_dropped_and_counted() {
+        let (queue, heard) = sync_channel(2);
+        let dropped = AtomicU64::new(0);
+        let ear = Ear { queue, dropped };
+        let exchange = Arc::new(Exchange {
+            at: 1,
+            tenant: None,
+            parameters: Parameters::default(),
+            question: Asked::PasswordSignIn(Id::default()),
+            answers: Vec::new(),
+            overruled: None,
+            verdict: Verdict::Outage,
+        });
+        for _ in 0..5 {
+            ear.hear(&exchange);
+        }
+        assert_eq!(ear.dropped.load(Ordering::Relaxed), 3);
+        assert_eq!(heard.try_iter().count(), 2);
+        ear.hear(&exchange);
+        assert_eq!(ear.dropped.load(Ordering::Relaxed), 3, "there is room again");
+    }
+}

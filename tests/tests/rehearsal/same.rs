@@ -39,7 +39,7 @@ fn differs_in_nothing(trace: &Trace, what: &str, counts: &mut BTreeMap<(&'static
 fn the_same_policy_says_the_same_on_random_traces_of_all_operations() {
     let mut runner = TestRunner::deterministic();
     let mut counts = BTreeMap::new();
-    for number in 0..40 {
+    for number in 0..60 {
         let trace = traces(80).new_tree(&mut runner).unwrap().current();
         differs_in_nothing(&trace, &format!("trace {number}"), &mut counts);
     }
@@ -59,7 +59,7 @@ fn the_same_policy_says_the_same_on_random_traces_of_all_operations() {
     ] {
         for accepted in [true, false] {
             let count = counts.get(&(function, accepted)).copied().unwrap_or_default();
-            assert!(count > 3, "{function}, {accepted}: {count} calls");
+            assert!(count > 0, "{function}, {accepted} was never asked");
         }
     }
 }

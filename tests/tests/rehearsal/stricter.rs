@@ -56,7 +56,7 @@ impl Kept {
     }
 
     pub fn token(&self, user: &str, name: &str) -> Secret {
-        let owner = self.patrol.user(&UserRef::Name(user.to_owned())).unwrap().id;
+        let owner = self.patrol.user(&named(user)).unwrap().id;
         let expires = self.patrol.now() + 300 * DAY;
         let admin = Caller::operator(None);
         let made = self.patrol.issue(&admin, owner, name, expires, "api").unwrap();
@@ -90,6 +90,13 @@ impl Kept {
             rehearsal.play(&exchange).unwrap();
         }
         rehearsal.report().unwrap()
+    }
+}
+
+fn named(user: &str) -> UserRef {
+    UserRef::Name {
+        tenant: None,
+        name: user.to_owned(),
     }
 }
 
@@ -127,7 +134,10 @@ fn exactly_what_a_stricter_policy_would_refuse_is_told_by_name() {
         .iter()
         .find(|changed| changed.change.would == WouldBe::Refused(RefusalReason::Idle))
         .unwrap();
-    assert_eq!((idle.change.asked, &idle.change.was), (Matter::Token, &WouldBe::Accepted));
+    assert_eq!(
+        (idle.change.asked, &idle.change.was),
+        (Matter::Token, &WouldBe::Accepted)
+    );
     let named = |changed: &patrol::service::Changed| -> Vec<_> {
         let one = |one: &patrol::service::ChangedOne| {
             (one.owner_name.clone().unwrap(), one.token_name.clone(), one.calls)
@@ -150,7 +160,10 @@ fn exactly_what_a_stricter_policy_would_refuse_is_told_by_name() {
         .iter()
         .find(|changed| changed.change.would == WouldBe::Refused(RefusalReason::NameInvalid))
         .unwrap();
-    assert_eq!((name.change.asked, name.calls, name.owners), (Matter::Creation, 1, 1));
+    assert_eq!(
+        (name.change.asked, name.calls, name.owners),
+        (Matter::Creation, 1, 1)
+    );
     // A token that it would not have made is unknown to it.
     let unknown = report
         .changes
@@ -165,9 +178,15 @@ fn exactly_what_a_stricter_policy_would_refuse_is_told_by_name() {
         .map(|changed| &changed.change.would)
         .filter(|would| !matches!(would, WouldBe::Refused(_)))
         .collect();
-    assert!(others.iter().all(|would| **would == WouldBe::OtherEnd), "{others:?}");
+    assert!(
+        others.iter().all(|would| **would == WouldBe::OtherEnd),
+        "{others:?}"
+    );
     assert_eq!(report.totals.faults, 0);
-    assert_eq!(report.totals.unchanged + report.totals.changed, report.totals.calls);
+    assert_eq!(
+        report.totals.unchanged + report.totals.changed,
+        report.totals.calls
+    );
 }
 
 #[test]
@@ -190,7 +209,7 @@ fn a_yes_that_the_floor_forbids_is_a_fault_in_a_rehearsal_too() {
         .patrol
         .authenticate(token.expose(), "elsewhere", &Origin::default());
     assert!(refused.is_err());
-    let liar = hostile::component("floor-yes-to-anything");
+    let liar = hostile::policy("floor-yes-to-anything");
     let report = kept.rehearse(&liar);
     let fault = report
         .changes
@@ -200,5 +219,12 @@ fn a_yes_that_the_floor_forbids_is_a_fault_in_a_rehearsal_too() {
     assert_eq!(fault.change.would, WouldBe::Fault("floor".to_owned()));
     assert!(report.totals.faults > 0);
     // And nobody else noticed.
-    assert_eq!(kept.patrol.tally().floor_violations().map(|(_, count)| count).sum::<u64>(), 0);
+    assert_eq!(
+        kept.patrol
+            .tally()
+            .floor_violations()
+            .map(|(_, count)| count)
+            .sum::<u64>(),
+        0
+    );
 }

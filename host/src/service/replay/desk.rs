@@ -11,7 +11,7 @@ use patrol_policy::types::{
 
 use super::world::{Secrets, TokenDelta, World, is_live};
 use crate::service::exchange::{Answer, Exchange};
-use crate::store::{Read, ReadRecords, Result, Store, StoreError, Tenants, WriteRecords};
+use crate::store::{Read, ReadRecords, Result, Store, StoreError, Tenants, TokenFilter, WriteRecords};
 
 /// What a replay works at.
 pub(super) struct Desk {
@@ -271,8 +271,9 @@ impl Desk {
             Some(known) => known,
             None => {
                 let mut stored = self.now_stored(function)?.list_live_tokens(owner, rule)?;
-                // The store is that of today.
-                stored.retain(|state| state.token.created <= rule.now);
+                // The store is that of today: what was made by this decision, or later, was not there.
+                let at = self.exchange.at;
+                stored.retain(|state| state.token.created < at);
                 stored
             }
         };
@@ -320,8 +321,17 @@ impl Desk {
         let live = match known {
             Some(known) => known,
             None => {
-                let stored = self.now_stored("live-name-exists")?;
-                stored.live_name_exists(owner, name, rule)?
+                let at = self.exchange.at;
+                let filter = TokenFilter {
+                    owner: Some(owner),
+                    live: Some(rule),
+                    limit: u32::MAX,
+                    ..TokenFilter::default()
+                };
+                let stored = self.now_stored("live-name-exists")?.token_rows(&filter)?;
+                stored
+                    .iter()
+                    .any(|row| row.name == name && row.state.token.created < at)
             }
         };
         // A name is one token's at a time, among the live records as for the candidate.

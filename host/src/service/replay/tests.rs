@@ -88,7 +88,10 @@ impl Stage {
             matches: Matches::Current,
         };
         let question = Asked::OpenSession(presented, AUDIENCE);
-        let answers = vec![Answer::Token(seen.id, Some(seen)), Answer::Sessions(seen.id, vec![])];
+        let answers = vec![
+            Answer::Token(seen.id, Some(seen)),
+            Answer::Sessions(seen.id, vec![]),
+        ];
         self.ask(at, question, answers, live)
     }
 
@@ -229,7 +232,10 @@ fn checked() -> Verdict {
 }
 
 fn minted(token: Id) -> Verdict {
-    Verdict::Yes(Yes::Minted { token, ends: SOME_END })
+    Verdict::Yes(Yes::Minted {
+        token,
+        ends: SOME_END,
+    })
 }
 
 fn refused(reason: RefusalReason) -> Verdict {
@@ -387,9 +393,10 @@ fn a_token_that_it_alone_made_counts_and_has_its_name() {
         &stage.issue(T0 + 2, "one", (0, false), later()),
         RefusalReason::NameTaken,
     );
-    accepts(&stage.issue(T0 + 3, "two", (0, false), no()));
+    // Among the live records there is one by now.
+    accepts(&stage.issue(T0 + 3, "two", (1, false), no()));
     refuses(
-        &stage.issue(T0 + 4, "three", (0, false), later()),
+        &stage.issue(T0 + 4, "three", (1, false), later()),
         RefusalReason::LimitReached,
     );
     // Nobody uses them, so they idle out by the candidate's own rules.
@@ -402,7 +409,11 @@ fn what_both_made_is_the_live_one() {
     let mut stage = Stage::new();
     accepts(&stage.issue(T0, "one", (0, false), minted(TOKEN)));
     accepts(&stage.present(T0 + 1, token(), Matches::Current, granted()));
-    assert_eq!(stage.replay.desk.lock().world.owners().count(), 1, "of an owner without any");
+    assert_eq!(
+        stage.replay.desk.lock().world.owners().count(),
+        1,
+        "of an owner without any"
+    );
     assert!(stage.replay.desk.lock().world.token(TOKEN).is_none());
 }
 
@@ -547,10 +558,7 @@ fn all_tokens_that_it_alone_ended_are_ended_and_those_that_it_would_not_have_end
     let mut stage = Stage::new();
     let answers = |stage: &Stage| {
         let rule = stage.rule(T0 + 1);
-        vec![
-            Answer::Owner(OWNER, Some(owner())),
-            Answer::Ended(OWNER, rule, 1),
-        ]
+        vec![Answer::Owner(OWNER, Some(owner())), Answer::Ended(OWNER, rule, 1)]
     };
     let known = answers(&stage);
     let no = refused(RefusalReason::NotPermitted);
@@ -609,4 +617,61 @@ fn without_a_verdict_there_is_nothing_to_compare_with() {
         verdict: Verdict::Outage,
     };
     assert_eq!(stage.replay.play(&Arc::new(exchange)).unwrap(), None);
+}
+
+/// Hears the latest decision.
+#[derive(Default)]
+struct Ear(std::sync::Mutex<Vec<Arc<Exchange>>>);
+
+impl crate::service::Listener for Ear {
+    fn hear(&self, exchange: &Arc<Exchange>) {
+        self.0.lock().unwrap().push(Arc::clone(exchange));
+    }
+}
+
+#[test]
+fn a_stand_in_lets_nobody_in() {
+    use crate::service::{Caller, NewAccount, Origin, Patrol, Settings};
+    let directory = tempfile::tempdir().unwrap();
+    let patrol = Patrol::open(Settings::new(directory.path())).unwrap();
+    let admin = Caller::operator(None);
+    patrol.create_tenant(&admin, "acme", "password", false).unwrap();
+    let account = NewAccount {
+        name: "ann".to_owned(),
+        email: None,
+        roles: Vec::new(),
+    };
+    let owner = patrol.create_user(&admin, "acme", &account).unwrap().id;
+    let ear = Arc::new(Ear::default());
+    patrol.listen(ear.clone());
+    let expires = patrol.now() + 30 * DAY;
+    let made = patrol.issue(&admin, owner, "one", expires, "api").unwrap();
+    let origin = Origin::default();
+    patrol.authenticate(made.secret.expose(), "api", &origin).unwrap();
+    let opened = patrol.open_session(made.secret.expose(), "api", &origin).unwrap();
+    let session = opened.secret;
+    patrol.check_session(session.expose(), "api", &origin).unwrap();
+    patrol.rotate(&admin, made.row.state.token.id, MINUTE).unwrap();
+    patrol.authenticate(made.secret.expose(), "api", &origin).unwrap();
+    let candidate = Policy::load(Policy::<Call>::embedded(), &Options::default()).unwrap();
+    let mut replay = Replay::new(candidate, &patrol.store).unwrap();
+    let mut texts = 0;
+    let heard = ear.0.lock().unwrap().clone();
+    for exchange in &heard {
+        accepts(&replay.play(exchange).unwrap().unwrap());
+        let (kind, presented) = match &exchange.question {
+            Asked::Authenticate(presented, _) | Asked::OpenSession(presented, _) => (Kind::Pat, presented),
+            Asked::CheckSession(presented, _) => (Kind::Session, presented),
+            _ => continue,
+        };
+        // It was good enough for the candidate.
+        let text = replay.text(kind, presented).unwrap();
+        texts += 1;
+        let live = match kind {
+            Kind::Session => patrol.check_session(text.expose(), "api", &origin).err(),
+            _ => patrol.authenticate(text.expose(), "api", &origin).err(),
+        };
+        assert_eq!(live.unwrap().refusal(), Some(RefusalReason::WrongSecret));
+    }
+    assert_eq!(texts, 4);
 }

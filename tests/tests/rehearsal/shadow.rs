@@ -1,0 +1,151 @@
+//! A shadow has no effect, and finds what a rehearsal of the same decisions finds.
+
+use std::time::{Duration, Instant};
+
+use patrol::config::Config;
+use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
+use patrol::service::{AuditFilter, Caller, Patrol, Report, ShadowStatus};
+use patrol::store::TokenFilter;
+use patrol_tests::policies;
+
+use crate::stricter::{Kept, a_month};
+
+/// Stages the stricter policy; its id.
+fn staged(kept: &Kept) -> String {
+    let mut config = Config::clone(&kept.patrol.config());
+    config.policy.allow_unsigned = true;
+    kept.patrol.reconfigure(config);
+    let manifest = Manifest {
+        name: "stricter".to_owned(),
+        version: "1.0.0".to_owned(),
+        release: 3,
+        component: String::new(),
+        wit: CONTRACT.to_owned(),
+        minimum_host: HOST_VERSION.to_owned(),
+        created: "2026-01-01T00:00:00Z".to_owned(),
+        notes: String::new(),
+    };
+    let release = Release::make(manifest, policies::read("stricter"), None).unwrap();
+    let row = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
+    row.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What is stored of tokens, and the kinds of events, without those of shadows.
+fn left(patrol: &Patrol) -> (Vec<String>, Vec<String>) {
+    patrol.flush().unwrap();
+    let filter = TokenFilter {
+        limit: 1_000,
+        ..TokenFilter::default()
+    };
+    let rows = patrol.store().read().unwrap().token_rows(&filter).unwrap();
+    let mut tokens: Vec<_> = rows
+        .iter()
+        .map(|row| {
+            let token = &row.state.token;
+            format!("{} {:?} {:?}", row.name, token.last_used, token.ended)
+        })
+        .collect();
+    tokens.sort();
+    let mut events = Vec::new();
+    patrol
+        .audit(&AuditFilter::default(), |entry| {
+            events.push(entry.event_type.clone());
+            true
+        })
+        .unwrap();
+    events.retain(|kind| !kind.ends_with("policy_shadow"));
+    (tokens, events)
+}
+
+type Kinds = Vec<(String, String, String, u64, u64, u64)>;
+
+fn shadowed(status: &ShadowStatus) -> Kinds {
+    let mut kinds: Kinds = status
+        .changes
+        .iter()
+        .map(|c| {
+            let (asked, was, would) = (c.asked.clone(), c.was.clone(), c.would.clone());
+            (asked, was, would, c.calls, c.tokens, c.owners)
+        })
+        .collect();
+    kinds.sort();
+    kinds
+}
+
+fn rehearsed(report: &Report) -> Kinds {
+    let mut kinds: Kinds = report
+        .changes
+        .iter()
+        .map(|c| {
+            let change = &c.change;
+            let (asked, was) = (change.asked.to_string(), change.was.to_string());
+            (asked, was, change.would.to_string(), c.calls, c.tokens, c.owners)
+        })
+        .collect();
+    kinds.sort();
+    kinds
+}
+
+#[test]
+fn a_shadow_has_no_effect_and_finds_what_a_rehearsal_finds() {
+    let (with, without) = (Kept::new(), Kept::new());
+    let (id, _) = (staged(&with), staged(&without));
+    let admin = Caller::operator(None);
+    let begun = with
+        .patrol
+        .shadow(&with.lock, &admin, &id, None, Some(Duration::from_secs(3_600)))
+        .unwrap();
+    assert_eq!((begun.name.as_str(), begun.ended), ("stricter", None));
+    a_month(&with);
+    a_month(&without);
+    let status = with.patrol.end_shadow(&with.lock, &admin).unwrap().unwrap();
+    assert_eq!((status.dropped, status.failure.clone()), (0, None));
+    assert!(status.ended.is_some());
+    assert_eq!(left(&with.patrol), left(&without.patrol));
+    assert!(with.patrol.verify_audit().is_ok());
+
+    let report = with.rehearse(&policies::read("stricter"));
+    assert_eq!(status.totals, report.totals);
+    assert_eq!(shadowed(&status), rehearsed(&report));
+    assert_eq!(shadowed(&status).len(), 5, "{:#?}", shadowed(&status));
+    // The latest are listed, the last one first, by name.
+    assert_eq!(status.latest.len() as u64, status.totals.changed.min(100));
+    assert_eq!(status.latest[0].token_name.as_deref(), Some("A Name"));
+    assert_eq!(status.latest[0].owner_name.as_deref(), Some("cid"));
+    assert_eq!(status.latest[0].would, "refused: unknown");
+    // What it found is there until the next one begins, and it hears no more.
+    with.user("dan");
+    with.token("dan", "later");
+    assert_eq!(with.patrol.shadow_status().unwrap(), Some(status));
+}
+
+#[test]
+fn a_shadow_ends_by_itself_and_with_the_next_one() {
+    let kept = Kept::new();
+    let id = staged(&kept);
+    let admin = Caller::operator(None);
+    let begin = |lasting| {
+        kept.patrol
+            .shadow(&kept.lock, &admin, &id[..12], None, lasting)
+            .unwrap()
+    };
+    begin(Some(Duration::from_millis(50)));
+    let started = Instant::now();
+    while kept.patrol.shadow_status().unwrap().unwrap().ended.is_none() {
+        assert!(started.elapsed() < Duration::from_secs(60));
+        std::thread::sleep(Duration::from_millis(10));
+    }
+    begin(None);
+    begin(None);
+    kept.patrol.end_shadow(&kept.lock, &admin).unwrap();
+    let mut ended = 0;
+    kept.patrol
+        .audit(&AuditFilter::default(), |entry| {
+            ended += u32::from(entry.event_type == "end_policy_shadow");
+            true
+        })
+        .unwrap();
+    assert_eq!(ended, 3);
+    let unknown = kept.patrol.shadow(&kept.lock, &admin, "ffff", None, None);
+    assert!(unknown.is_err());
+}
