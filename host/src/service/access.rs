@@ -5,7 +5,7 @@ use std::sync::atomic::Ordering;
 
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
-use patrol_policy::types::{Audience, ClosedSession, End, Id, Timestamp};
+use patrol_policy::types::{Audience, Cause, ClosedSession, Duration, End, Id, Timestamp};
 
 use super::call::Call;
 use super::events::AuditEvent;
@@ -194,9 +194,12 @@ impl Patrol {
                 let stored = row.state.token.last_used.unwrap_or(created);
                 // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
                 // that counts: what is on disk must not go on saying otherwise.
-                let durable = now < created
-                    || now.saturating_sub(stored).saturating_add(WRITE_THROUGH)
-                        >= self.parameters().idle_after;
+                // Idle by the policy that decides, or by another that may decide after a crash.
+                let idle_after = idle_after(grant.ends, Cause::Idle, now)
+                    .min(call.rules.idle_after)
+                    .min(self.parameters().idle_after);
+                let durable =
+                    now < created || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= idle_after;
                 let address = origin.address.map(|address| address.to_string());
                 self.store
                     .record_use(state.token.id, now, address.as_deref(), durable)?;
@@ -283,7 +286,10 @@ impl Patrol {
             if call.used {
                 let session = &row.state.session;
                 let unused = call.now.saturating_sub(session.last_used);
-                let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters().session_idle;
+                let idle_after = idle_after(grant.ends, Cause::SessionIdle, call.now)
+                    .min(call.rules.session_idle)
+                    .min(self.parameters().session_idle);
+                let durable = unused.saturating_add(WRITE_THROUGH) >= idle_after;
                 self.store.record_session_use(session.id, call.now, durable)?;
             }
             Ok(Identity {
@@ -359,6 +365,15 @@ impl Patrol {
             record = record.token(&read.row);
         }
         self.note(error, true, record);
+    }
+}
+
+/// The idle period, as the end that a use led to tells it.
+fn idle_after(ends: End, idle: Cause, used: Timestamp) -> Duration {
+    if ends.cause == idle {
+        ends.at.saturating_sub(used)
+    } else {
+        Duration::MAX
     }
 }
 

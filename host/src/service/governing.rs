@@ -3,7 +3,8 @@
 use patrol_policy::types::{Id, Timestamp};
 use serde::Deserialize;
 
-use super::policies::PassedOver;
+use super::call::{Call, Operation};
+use super::policies::{PassedOver, Policies};
 use super::{Error, Patrol};
 use crate::store::{AuditFilter, ReleaseRow, TenantRow};
 
@@ -124,5 +125,16 @@ impl Patrol {
             true
         })?;
         Ok(ended)
+    }
+
+    /// Asks each of these policies for its rules, as they are under the present configuration.
+    pub(super) fn learn_rules(&self, policies: &Policies) {
+        let configured = self.parameters();
+        for (_, running) in policies.all() {
+            let call = Call::new(&self.store, self.now(), configured, Operation::Look, None);
+            // One that cannot say gets by with what was configured: no verdict rests on it.
+            let rules = running.policy.describe(call).1;
+            running.declare(configured, rules.map_or(configured, |said| said.parameters));
+        }
     }
 }

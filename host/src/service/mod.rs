@@ -36,13 +36,14 @@ mod trial;
 mod vitals;
 mod watch;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
-use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, Timestamp};
+use patrol_policy::types::{Audience, Description, Duration, Id, MINUTE, Parameters, Timestamp};
 
 use crate::config::{Config, check_audience};
 use crate::policy::Options;
@@ -51,7 +52,7 @@ use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
 use events::{AuditEvent, Journal};
-use policies::{Loader, Policies, Running};
+use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Question, Whose};
 use watch::Bell;
 
@@ -169,6 +170,10 @@ impl From<Config> for Configured {
 pub struct PolicyInfo {
     /// What it says of itself.
     pub description: Description,
+    /// The release that it came from; none: it is built in, or was given to [`Patrol::open`].
+    pub release: Option<ReleaseRow>,
+    /// Whether it is one tenant's own: others have another.
+    pub own: bool,
     /// SHA-256 of the component.
     pub digest: [u8; 32],
     /// The component's size in bytes.
@@ -209,13 +214,14 @@ impl Patrol {
                     data: &settings.data,
                     config: policy_config,
                     options: &options,
+                    loaded: RefCell::default(),
                     now: None,
                 };
                 Policies::load(&store, &loader)?
             }
         };
         settings.clock.observe(store.read()?.clock_mark()?);
-        Ok(Self {
+        let patrol = Self {
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policies: ArcSwap::from_pointee(policies),
@@ -228,7 +234,9 @@ impl Patrol {
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
             bell: Bell::default(),
-        })
+        };
+        patrol.learn_rules(&patrol.policies.load());
+        Ok(patrol)
     }
 
     /// The data directory.
@@ -247,6 +255,7 @@ impl Patrol {
     /// (`isolation`, `warm_max_calls`, `deadline`) stays as it was when the data directory was opened.
     pub fn reconfigure(&self, config: Config) {
         self.configured.store(Arc::new(Configured::from(config)));
+        self.learn_rules(&self.policies.load());
     }
 
     fn parameters(&self) -> Parameters {
@@ -296,16 +305,28 @@ impl Patrol {
     /// # Errors
     /// A fault of the policy.
     pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
+        self.policy_info_of(None)
+    }
+
+    /// What there is to know about the policy that decides for this tenant, be it its own or everybody's; of none, about
+    /// everybody's.
+    ///
+    /// # Errors
+    /// A fault of the policy.
+    pub fn policy_info_of(&self, tenant: Option<Id>) -> Result<PolicyInfo, Error> {
         let policies = self.policies.load();
-        let running = policies.everybody();
-        let whose = Whose::Everybody;
-        let described = self.decide(running, &Describe { whose }, |_, description| Ok(description));
+        let whose = tenant.map_or(Whose::Everybody, Whose::Tenant);
+        let chosen = policies.of(whose, &*self.store)?;
+        let (running, own) = (chosen.running, policies.is_bound(tenant));
+        let described = self.decide(chosen, &Describe { whose }, |_, description| Ok(description));
         // Whoever asks whether Patrol is ready asks this, every few seconds: a yes proves nothing.
         self.watch_faults(running, described.as_ref().err());
         let description = described?;
         let policy = &running.policy;
         Ok(PolicyInfo {
             description,
+            release: running.release.clone(),
+            own,
             digest: policy.digest(),
             size: policy.size(),
             imports: policy.imports().to_vec(),
@@ -359,18 +380,19 @@ impl Patrol {
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let policies = self.policies.load();
-        let running = policies.of(question.whose(), &*self.store)?;
-        self.ask(running, question, conclude)
+        let chosen = policies.of(question.whose(), &*self.store)?;
+        self.ask(chosen, question, conclude)
     }
 
     /// As [`put`](Self::put), to this policy.
     fn ask<Q: Question, T>(
         &self,
-        running: &Running,
+        chosen: Chosen<'_>,
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let answer = self.decide(running, question, conclude);
+        let running = chosen.running;
+        let answer = self.decide(chosen, question, conclude);
         let error = answer.as_ref().err();
         self.watch_call(running, error);
         if let Some(Error::Fault(Fault::Floor(violation))) = error {
@@ -381,7 +403,7 @@ impl Patrol {
 
     fn decide<Q: Question, T>(
         &self,
-        running: &Running,
+        chosen: Chosen<'_>,
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -390,14 +412,17 @@ impl Patrol {
             false => None,
         };
         // The time is taken with the lock held, so that what is written is in the order of time.
-        let call = Call::new(
+        let parameters = self.parameters();
+        let mut call = Call::new(
             &self.store,
             self.now(),
-            self.parameters(),
+            parameters,
             question.operation(),
             transaction,
         );
-        let (mut call, answer) = question.put(&running.policy, call);
+        call.rules = chosen.running.rules(&parameters);
+        (call.tenants, call.found) = (chosen.tenants, chosen.found);
+        let (mut call, answer) = question.put(&chosen.running.policy, call);
         let yes = call.settle(answer)?;
         let value = conclude(&mut call, yes)?;
         call.commit()?;

@@ -6,6 +6,7 @@
 //! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
 //! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -138,6 +139,7 @@ impl Patrol {
         }
         let config = self.config();
         let policies = Policies::load(&*self.store, &self.loader(&config.policy))?;
+        self.learn_rules(&policies);
         self.policies.store(Arc::new(policies));
         Ok(())
     }
@@ -334,6 +336,7 @@ impl Patrol {
 
     /// Has these decide from the next call on.
     fn replace(&self, policies: Policies, rolled_back: Option<RolledBack>) {
+        self.learn_rules(&policies);
         // Before anybody asks them: no call goes unwatched.
         self.watch_over(&policies);
         self.policies.store(Arc::new(policies));
@@ -345,6 +348,8 @@ impl Patrol {
             data: &self.data,
             config,
             options: &self.options,
+            // What several run is loaded once.
+            loaded: RefCell::new(self.policies.load().loaded()),
             now: Some(self.now()),
         }
     }

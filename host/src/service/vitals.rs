@@ -1,9 +1,8 @@
 //! How Patrol is doing, in numbers: for whoever watches over it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use patrol_policy::types::{LiveRule, RefusalReason, Timestamp};
+use patrol_policy::types::{Duration, LiveRule, RefusalReason, Timestamp};
 
 use super::{Error, Patrol};
 use crate::policy::{Fault, FloorRule};
@@ -141,7 +140,7 @@ pub struct Backlog {
     /// Tokens and sessions with a use that is not yet on disk.
     pub uses: usize,
     /// How long the oldest of these uses has been waiting. Half a second is normal.
-    pub oldest: Duration,
+    pub oldest: std::time::Duration,
     /// Audit events of refusals that are not yet on disk. What is changed, is audited at once.
     pub events: usize,
 }
@@ -179,26 +178,33 @@ impl Patrol {
         }
     }
 
-    /// Counts tokens and sessions; `within` (ms) is what [`Population::ending`] looks ahead. Looks at every token: a
-    /// second for a million of them.
+    /// Counts tokens and sessions, each tenant's by the idle period of its own policy; `within` (ms) is what
+    /// [`Population::ending`] looks ahead. Looks at every token: a second for a million of them.
     ///
     /// # Errors
     /// An outage of the store.
-    pub fn population(&self, within: patrol_policy::types::Duration) -> Result<Population, Error> {
+    pub fn population(&self, within: Duration) -> Result<Population, Error> {
         let (now, parameters) = (self.now(), self.parameters());
-        let rule = LiveRule {
-            now,
-            idle_since: now.saturating_sub(parameters.idle_after),
-        };
+        let since = |period: Duration| now.saturating_sub(period);
         let read = self.store.read()?;
-        let (live, ending) = read.count_tokens(rule, now.saturating_add(within))?;
-        let since = |period: Timestamp| now.saturating_sub(period);
-        let sessions =
-            read.count_sessions(since(parameters.session_lifetime), since(parameters.session_idle))?;
-        Ok(Population {
-            live,
-            ending,
-            sessions,
-        })
+        let mut all = Population {
+            live: 0,
+            ending: 0,
+            sessions: 0,
+        };
+        for chosen in self.policies.load().governing() {
+            let (tenants, rules) = (&chosen.tenants, chosen.running.rules(&parameters));
+            let rule = LiveRule {
+                now,
+                idle_since: since(rules.idle_after),
+            };
+            let (live, ending) = read.count_tokens(tenants, rule, now.saturating_add(within))?;
+            let (opened, used) = (since(rules.session_lifetime), since(rules.session_idle));
+            let sessions = read.count_sessions(tenants, opened, used)?;
+            all.live = all.live.saturating_add(live);
+            all.ending = all.ending.saturating_add(ending);
+            all.sessions = all.sessions.saturating_add(sessions);
+        }
+        Ok(all)
     }
 }
