@@ -184,6 +184,7 @@ fn nobody_waits_where_the_queue_is_full() {
     let clock = Arc::new(ManualClock::at(1));
     let writer = Writer::new(home.data.path(), clock);
     writer.apply(&ON).unwrap();
+    writer.flush();
     let (go, wait): (Sender<()>, _) = channel();
     let wait = Arc::new(Mutex::new(wait));
     // The queue, and one that has been taken out of it.
