@@ -177,7 +177,10 @@ impl World {
                 let one = |one: &patrol::service::OwnedToken| {
                     (numbered(one.row.state.token.id), one.row.name.clone(), one.ends)
                 };
-                format!("{:?}", listed.iter().map(one).collect::<Vec<_>>())
+                // Of those made at the same instant, which comes first is chance.
+                let mut listed: Vec<_> = listed.iter().map(one).collect();
+                listed.sort_by_key(|(number, ..)| *number);
+                format!("{listed:?}")
             }),
             Op::Preview(method) => {
                 let effect = patrol.preview_auth_method(&operator(), scope, METHODS[method]);
@@ -298,7 +301,7 @@ fn each_tenant_is_told_what_it_would_be_told_alone() {
     let mut runner = TestRunner::new(Cases {
         cases: 40,
         failure_persistence: None,
-        max_shrink_iters: 200,
+        max_shrink_iters: 60,
         ..Cases::default()
     });
     let steps = prop::collection::vec(step(), 30..60).prop_map(|mut steps| {
