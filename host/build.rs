@@ -1,5 +1,6 @@
 //! Builds the policy component and leaves it where `policy::release` embeds it, so that `cargo build`, `run` and
-//! `test` of the host just work; and cuts out the descriptors that gRPC reflection serves (`descriptors`).
+//! `test` of the host just work; cuts out the descriptors that gRPC reflection serves (`descriptors`); and says in which
+//! versions a policy project is built (`lock`).
 //!
 //! The component is built by a cargo of its own (`component`), in `target/component`.
 #![allow(
@@ -11,6 +12,8 @@
 mod component;
 #[path = "build/descriptors.rs"]
 mod descriptors;
+#[path = "build/lock.rs"]
+mod lock;
 
 use std::env;
 use std::fs;
@@ -64,6 +67,11 @@ fn build() -> Result<(), String> {
     let cargo = command(&variable("CARGO")?, root);
     descriptors::write(cargo, &variable("TARGET")?, &authorization)?;
     println!("cargo::rustc-env=PATROL_DESCRIPTORS={}", authorization.display());
+
+    let project = out.join("project.lock");
+    let cargo = command(&variable("CARGO")?, root);
+    lock::write(cargo, &root.join("Cargo.lock"), &project)?;
+    println!("cargo::rustc-env=PATROL_PROJECT_LOCK={}", project.display());
     Ok(())
 }
 

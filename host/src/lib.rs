@@ -67,6 +67,8 @@ pub mod control;
 pub mod doors;
 pub mod gate;
 pub mod http;
+#[doc(hidden)]
+pub mod journal;
 mod key_text;
 pub mod layer;
 #[doc(hidden)]

@@ -10,6 +10,7 @@ pub mod native;
 pub mod needles;
 pub mod policies;
 pub mod program;
+pub mod shape;
 pub mod trace;
 pub mod wasm;
 pub mod whole;

@@ -42,7 +42,7 @@ pub fn folder(package: &str) -> PathBuf {
 }
 
 /// The target directory that the running test was built in.
-pub(crate) fn target() -> PathBuf {
+pub fn target() -> PathBuf {
     // The test is <target>/<profile>/deps/<name>-<hash>.
     let test = std::env::current_exe().expect("a test knows its own path");
     let target = test.ancestors().nth(3);

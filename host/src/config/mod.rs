@@ -5,14 +5,16 @@ mod examine;
 mod pattern;
 mod rules;
 mod schema;
+mod size;
 
 use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use patrol_policy::types::{MINUTE, Parameters};
+use patrol_policy::types::{DAY, MINUTE, Parameters};
 use serde::{Deserialize, Serialize};
 
+use crate::journal;
 use crate::policy::Isolation;
 use crate::release::PublicKey;
 use crate::time::Millis;
@@ -21,6 +23,7 @@ pub use examine::{Examined, Mistake, examine};
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
 pub(crate) use schema::{list, nearest};
+pub use size::Size;
 
 /// Everything that an operator can set. Unknown keys are refused, so that a misspelt limit is not a default.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
@@ -41,6 +44,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// `[api]`: the REST API that scripts call.
     pub api: ApiConfig,
+    /// `[journal]`: what is kept of decisions to rehearse policies by.
+    pub journal: JournalConfig,
 }
 
 /// Where `patrol serve` listens.
@@ -343,6 +348,42 @@ impl Default for ApiConfig {
         Self {
             public_url: None,
             admin_roles: vec!["admin".to_owned()],
+        }
+    }
+}
+
+/// `[journal]`: what is kept of decisions, sealed and without secrets, so that another policy can be rehearsed on them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Whether the server keeps a journal, in `decisions` in the data directory. Default false. Turned off, what is
+    /// there stays.
+    pub enabled: bool,
+    /// What the journal may have on disk at most; the oldest part of it makes room. At least 4 MiB. Default 256 MiB.
+    pub max_size: Size,
+    /// For how long decisions are kept at most; they are deleted a part at a time, up to a sixteenth of this later.
+    /// At least an hour. Default 30 days.
+    pub max_age: Millis,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            max_size: Size::of(256 * 1_024 * 1_024),
+            max_age: Millis(30 * DAY),
+        }
+    }
+}
+
+impl JournalConfig {
+    /// The settings as the journal's writer takes them.
+    #[must_use]
+    pub const fn settings(&self) -> journal::Settings {
+        journal::Settings {
+            enabled: self.enabled,
+            max_size: self.max_size.bytes() as u64,
+            max_age: self.max_age.0,
         }
     }
 }

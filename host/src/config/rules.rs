@@ -7,7 +7,8 @@ use std::net::SocketAddr;
 
 use http::HeaderName;
 
-use super::{Config, Server, Step};
+use super::{Config, Server, Size, Step};
+use crate::journal;
 use crate::release::PublicKey;
 use crate::time::{Millis, print_duration};
 
@@ -42,6 +43,8 @@ const TAKEN_BEGINNINGS: [&str; 4] = ["x-patrol-", "x-original-", "x-forwarded-",
 
 /// A signature that holds for longer is a token.
 const LONGEST_SIGNATURE: u64 = 3_600_000;
+/// A journal of less is of no use, in ms.
+const SHORTEST_AGE: u64 = 3_600_000;
 
 impl Config {
     /// All that cannot be, except where it listens: what is on the command line counts there.
@@ -51,6 +54,7 @@ impl Config {
         self.check_http(&mut found);
         self.check_identity(&mut found);
         self.check_api(&mut found);
+        self.check_journal(&mut found);
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
                 route::check(route, found)
@@ -143,6 +147,20 @@ impl Config {
             && let Err(why) = check_public_url(url)
         {
             found.add(&["api", "public_url"], why.to_owned());
+        }
+    }
+
+    fn check_journal(&self, found: &mut Findings) {
+        let size = self.journal.max_size;
+        if size < Size::of(journal::SMALLEST) {
+            let least = Size::of(journal::SMALLEST);
+            let why = format!("it is {size}; a journal needs {least} at least");
+            found.add(&["journal", "max_size"], why);
+        }
+        let Millis(age) = self.journal.max_age;
+        if age < SHORTEST_AGE {
+            let why = format!("it is {}; it must be at least 1h", print_duration(age));
+            found.add(&["journal", "max_age"], why);
         }
     }
 
@@ -369,6 +387,22 @@ mod tests {
             "from 1s to 1h",
         );
         mistake("[identity]\nissuer = \"\"", "identity.issuer", "1 to 255");
+        mistake(
+            "[journal]\nmax_size = \"4095KiB\"",
+            "journal.max_size",
+            "4MiB at least",
+        );
+        mistake(
+            "[journal]\nmax_size = \"lots\"",
+            "journal.max_size",
+            "a size such as",
+        );
+        mistake("[journal]\nmax_age = \"59m\"", "journal.max_age", "at least 1h");
+        mistake(
+            "[journal]\nenable = true",
+            "journal.enable",
+            "did you mean `enabled`",
+        );
     }
 
     #[test]

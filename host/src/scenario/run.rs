@@ -67,6 +67,7 @@ impl Bench {
             steps: 0,
             took: began.elapsed(),
             failed: None,
+            differs: false,
         };
         for step in &scenario.steps {
             report.steps = report.steps.saturating_add(1);

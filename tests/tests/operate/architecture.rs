@@ -112,6 +112,17 @@ fn nobody_knows_who_stands_above() {
         ),
         ("doors", &["crate::http", "crate::cli", "axum"]),
         (
+            "journal",
+            &[
+                "crate::service",
+                "crate::policy",
+                "crate::store",
+                "crate::gate",
+                "crate::http",
+                "crate::cli",
+            ],
+        ),
+        (
             "scenario",
             &[
                 "crate::gate",
