@@ -230,7 +230,13 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
             ),
         );
     }
-    for name in ["patrol.db", "patrol.db-wal", "patrol.db-shm", "identity.key"] {
+    for name in [
+        "patrol.db",
+        "patrol.db-wal",
+        "patrol.db-shm",
+        "identity.key",
+        "control.sock",
+    ] {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
