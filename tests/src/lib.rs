@@ -12,6 +12,7 @@ pub mod policies;
 pub mod program;
 pub mod shape;
 pub mod trace;
+pub mod variant;
 pub mod wasm;
 pub mod whole;
 pub mod wire;

@@ -378,3 +378,74 @@ fn release_event(
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::policy::Policy;
+    use crate::release::Manifest;
+    use crate::service::Settings;
+    use crate::service::call::Call;
+
+    /// The built-in policy with a note in it, staged; its id.
+    fn staged(patrol: &Patrol, number: u8) -> String {
+        let manifest = Manifest {
+            name: "noted".to_owned(),
+            version: "1.0.0".to_owned(),
+            release: number.into(),
+            component: String::new(),
+            wit: crate::release::CONTRACT.to_owned(),
+            minimum_host: "0.0.1".to_owned(),
+            created: "2027-01-31T17:00:00Z".to_owned(),
+            notes: String::new(),
+        };
+        let section = [0, 6, 4, b'n', b'o', b't', b'e', number];
+        let component = [Policy::<Call>::embedded(), &section].concat();
+        let release = Release::make(manifest, component, None).unwrap();
+        hex(&patrol.stage(&Caller::system(), &release).unwrap().digest)
+    }
+
+    #[test]
+    fn a_policy_is_freed_once_it_decides_no_more_and_its_last_call_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(&directory.path().join("data"));
+        settings.config.policy.allow_unsigned = true;
+        settings.config.policy.deadline = crate::time::Millis(5_000);
+        let patrol = Patrol::open(settings).unwrap();
+        let tenant = patrol
+            .create_tenant(&Caller::system(), "acme", "password", false)
+            .unwrap();
+        let ids = [1, 2].map(|number| staged(&patrol, number));
+        let lock = ServeLock::take(patrol.data()).unwrap();
+        let caller = Caller::system();
+        let running = || Arc::downgrade(patrol.policies.load().everybody());
+
+        let built_in = running();
+        patrol.activate(&lock, &caller, &ids[0], None, false).unwrap();
+        assert!(built_in.upgrade().is_none());
+        // As a call has them that is under way.
+        let (first, called) = (running(), patrol.policies.load());
+        patrol.activate(&lock, &caller, &ids[1], None, false).unwrap();
+        assert!(first.upgrade().is_some());
+        drop(called);
+        assert!(first.upgrade().is_none());
+        let second = running();
+        patrol.rollback(&lock, &caller, None).unwrap();
+        assert!(second.upgrade().is_none());
+        // And of a tenant.
+        patrol
+            .activate(&lock, &caller, &ids[1], Some(tenant.id), false)
+            .unwrap();
+        let own = patrol
+            .policies
+            .load()
+            .tenants()
+            .next()
+            .map(|(_, own)| Arc::downgrade(own));
+        let own = own.unwrap();
+        assert!(own.upgrade().is_some());
+        patrol.rollback(&lock, &caller, Some(tenant.id)).unwrap();
+        assert!(own.upgrade().is_none());
+    }
+}

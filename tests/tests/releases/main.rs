@@ -13,3 +13,4 @@ mod activation;
 mod files;
 mod ssh;
 mod support;
+mod tenants;
