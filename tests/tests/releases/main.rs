@@ -12,4 +12,6 @@
 mod activation;
 mod files;
 mod ssh;
+mod steps;
 mod support;
+mod tampering;
