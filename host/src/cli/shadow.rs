@@ -86,7 +86,7 @@ fn staged(session: &Session, candidate: &str) -> anyhow::Result<String> {
     }
     let release = release::read(path)?;
     let row = session.open()?.stage(&caller(), &release)?;
-    Ok(hex(&row.digest))
+    Ok(hex(&row.release.digest))
 }
 
 fn named(status: &ShadowStatus) -> String {

@@ -145,7 +145,6 @@ impl Reader {
     ///
     /// Blocks with nothing so late are not read, and no more than 64 others are held. The order would only suffer
     /// where more than that overlap in time, as after a clock was put back.
-    #[must_use]
     pub fn records(&self, since: Timestamp) -> Records<'_> {
         let mut plan: Vec<_> = self
             .segments

@@ -84,7 +84,7 @@ pub use recorder::Listener;
 pub use rehearsal::{
     Change, Changed, ChangedOne, Difference, Matter, Outcome as WouldBe, Rehearsal, Report, Subject, Totals,
 };
-pub use releases::ReleaseError;
+pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};

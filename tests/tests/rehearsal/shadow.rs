@@ -26,8 +26,13 @@ fn staged(kept: &Kept) -> String {
         notes: String::new(),
     };
     let release = Release::make(manifest, policies::read("stricter"), None).unwrap();
-    let row = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
-    row.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let staged = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
+    staged
+        .release
+        .digest
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 /// What is stored of tokens, and the kinds of events, without those of shadows.

@@ -18,7 +18,7 @@ pub struct Kept {
     pub patrol: Patrol,
     pub clock: Arc<ManualClock>,
     pub lock: ServeLock,
-    pub directory: tempfile::TempDir,
+    _directory: tempfile::TempDir,
 }
 
 impl Kept {
@@ -41,7 +41,7 @@ impl Kept {
             patrol,
             clock,
             lock,
-            directory,
+            _directory: directory,
         }
     }
 

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::support::{Home, ON, line, read, segments, write};
 use crate::journal::{Error, KeyError, Reader, Trouble, Writer};
-use crate::time::SystemClock;
+use crate::time::ManualClock;
 
 fn mode(path: &Path) -> u32 {
     fs::metadata(path).unwrap().permissions().mode() & 0o7777
@@ -224,7 +224,7 @@ fn writes_until_it_is_killed() {
     let Some(data) = std::env::var_os(CHILD) else {
         return;
     };
-    let writer = Writer::new(Path::new(&data), Arc::new(SystemClock::default()));
+    let writer = Writer::new(Path::new(&data), Arc::new(ManualClock::at(0)));
     writer.apply(&ON).unwrap();
     for at in 0.. {
         writer.push(line(at, at.to_string().repeat(50)));

@@ -184,6 +184,7 @@ fn nobody_waits_where_the_queue_is_full() {
     let clock = Arc::new(ManualClock::at(1));
     let writer = Writer::new(home.data.path(), clock);
     writer.apply(&ON).unwrap();
+    writer.flush();
     let (go, wait): (Sender<()>, _) = channel();
     let wait = Arc::new(Mutex::new(wait));
     // The queue, and one that has been taken out of it.
@@ -244,4 +245,62 @@ fn a_journal_that_is_removed_is_begun_anew_without_losing_a_record() {
     assert_eq!((writer.stats().dropped, writer.stats().segments), (0, 1));
     drop(writer);
     assert_eq!(read_whole(&home.directory()), [line(2, "b").0]);
+}
+
+/// By hand: `cargo nextest run --workspace --lib measures --run-ignored only --no-capture`.
+#[test]
+#[ignore = "it measures, and asserts nothing of time"]
+#[allow(clippy::print_stdout, reason = "it is what it is for")]
+fn measures_what_a_push_and_a_read_cost() {
+    const EACH: u64 = 1_000;
+    for threads in [1_u32, 4] {
+        let home = Home::new();
+        let writer = Arc::new(home.writer());
+        let mut spent = Duration::ZERO;
+        for _ in 0..200 {
+            let pushers: Vec<_> = (0..threads)
+                .map(|_| {
+                    let writer = Arc::clone(&writer);
+                    std::thread::spawn(move || {
+                        let records: Vec<_> = (0..EACH).map(|at| line(at, [7; 300])).collect();
+                        let begun = Instant::now();
+                        for record in records {
+                            writer.push(record);
+                        }
+                        begun.elapsed()
+                    })
+                })
+                .collect();
+            spent += pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum();
+            writer.flush();
+        }
+        let pushes = 200 * EACH * u64::from(threads);
+        let stats = writer.stats();
+        println!(
+            "{threads} threads: {} ns a push, {} of {pushes} dropped",
+            spent.as_nanos() / u128::from(pushes),
+            stats.dropped
+        );
+    }
+    let home = Home::new();
+    let writer = home.writer_with(&crate::journal::Settings {
+        max_size: 1 << 30,
+        ..ON
+    });
+    for at in 0..1_000_000_u64 {
+        writer.push(line(at, [7; 300]));
+        if at % 4_000 == 0 {
+            writer.flush();
+        }
+    }
+    drop(writer);
+    let begun = Instant::now();
+    let reader = home.open();
+    let opened = begun.elapsed();
+    assert_eq!(reader.count(0), 1_000_000);
+    assert_eq!(reader.records(0).filter(Result::is_ok).count(), 1_000_000);
+    println!(
+        "a million records: opened in {opened:?}, read in {:?}",
+        begun.elapsed()
+    );
 }

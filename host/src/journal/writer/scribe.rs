@@ -133,6 +133,8 @@ impl<T: Encode> Scribe<T> {
             Message::Record(record) => self.write_down(&record),
             Message::Open(keeper, limits) => {
                 (self.keeper, self.limits) = (Some(*keeper), Some(limits));
+                // What failed before it was turned off does no more: it could be opened.
+                self.succeed();
                 self.pruned = Instant::now();
                 self.prune();
             }

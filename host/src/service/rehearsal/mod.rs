@@ -13,7 +13,7 @@ use serde::{Deserialize, Serialize};
 use super::exchange::{Exchange, Verdict};
 use super::releases::ReleaseError;
 use super::replay::Replay;
-use super::{Error, Patrol};
+use super::{Error, Patrol, trial};
 use crate::policy::Policy;
 use crate::release::{Release, Step, Unfit};
 use crate::store::Store;
@@ -134,8 +134,9 @@ impl Patrol {
         component: &[u8],
         tenant: Option<Id>,
     ) -> Result<Rehearsal, ReleaseError> {
+        trial::read(component)?;
         let candidate = Policy::load(component, &self.options);
-        let candidate = candidate.map_err(|error| Unfit::at(Step::Component, error.to_string()))?;
+        let candidate = candidate.map_err(|error| Unfit::at(Step::Compile, error.to_string()))?;
         Ok(Rehearsal {
             replay: Replay::new(candidate, &self.store)?,
             store: Arc::clone(&self.store),

@@ -605,7 +605,7 @@ impl WriteRecords for Shared {
         Ok(())
     }
 
-    fn erase_previous_secrets(&mut self, _: Timestamp, _: u32) -> Result<u32> {
+    fn erase_previous_secrets(&mut self, _: &Tenants, _: Timestamp, _: u32) -> Result<u32> {
         Err(not_swept())
     }
 
