@@ -15,7 +15,7 @@ use super::print::{date, hex, plain};
 use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
-use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, ServeLock, Settings};
+use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, PepperState, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
 
@@ -105,6 +105,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
         let serving = server(&data, &mut findings);
         if let Some(patrol) = open(&data, config, &mut findings) {
             integrity(&patrol, &mut findings);
+            pepper(&patrol, &mut findings);
             policy(&patrol, &mut findings);
             alarms(&patrol, &mut findings);
             clock(&patrol, args.reset_clock, serving, &mut findings);
@@ -228,7 +229,13 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
             ),
         );
     }
-    for name in ["patrol.db", "patrol.db-wal", "patrol.db-shm", "identity.key"] {
+    for name in [
+        "patrol.db",
+        "patrol.db-wal",
+        "patrol.db-shm",
+        "identity.key",
+        "pepper.key",
+    ] {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
             continue;
@@ -358,6 +365,26 @@ fn integrity(patrol: &Patrol, findings: &mut Findings) {
             }
         }
         Err(error) => findings.fail(WHAT, format!("{error}; {RESTORE}")),
+    }
+}
+
+fn pepper(patrol: &Patrol, findings: &mut Findings) {
+    const WHAT: &str = "pepper";
+    match patrol.pepper_state() {
+        Ok(PepperState::Unused) => findings.ok(WHAT, "no token needs one"),
+        Ok(PepperState::Right { tokens }) => findings.ok(
+            WHAT,
+            format!(
+                "it is the right one, and {tokens} tokens need it: keep a copy, apart from the database's"
+            ),
+        ),
+        Ok(PepperState::Wrong { tokens, why }) => {
+            findings.fail(
+                WHAT,
+                format!("{why}; without it {tokens} tokens cannot be verified"),
+            );
+        }
+        Err(error) => findings.fail(WHAT, error.to_string()),
     }
 }
 
