@@ -5,6 +5,8 @@
 //! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
 //!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time, and
 //!   `sqlite/per-call/peppered` is of a token that is kept with the pepper: two MACs more, the policy's and the floor's;
+//! * `sqlite/per-call/bound` is the same token where one of 100 tenants, another one, is bound to a release of its own, and
+//!   `bound/own` where it is the token's tenant;
 //! * at the end, `/check/nginx`, `/check/forward` and `/check/envoy` over HTTP against the same listener answering 204 at
 //!   once, one worker thread each.
 //!
@@ -40,7 +42,8 @@ use patrol::config::IsolationName;
 use patrol::gate::{Gate, Meters};
 use patrol::http;
 use patrol::policy::{Isolation, Options, Policy};
-use patrol::service::{Caller, NewAccount, Origin, Patrol, Settings};
+use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
+use patrol::service::{Caller, NewAccount, Origin, Patrol, ServeLock, Settings};
 use patrol_policy::Engine;
 use patrol_policy::types::DAY;
 
@@ -161,6 +164,50 @@ fn service(criterion: &mut Criterion) {
             spent
         });
     });
+    group.finish();
+}
+
+/// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
+fn tenants(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let presented = one_user(directory.path());
+    let mut settings = Settings::new(directory.path());
+    settings.config.policy.isolation = IsolationName::PerCall;
+    settings.config.policy.allow_unsigned = true;
+    let patrol = Patrol::open(settings).unwrap();
+    let caller = Caller::operator(None);
+    for number in 1..100 {
+        let name = format!("tenant {number}");
+        patrol.create_tenant(&caller, &name, "password", false).unwrap();
+    }
+    let manifest = Manifest {
+        name: "bench".to_owned(),
+        version: "1.0.0".to_owned(),
+        release: 1,
+        component: String::new(),
+        wit: CONTRACT.to_owned(),
+        minimum_host: HOST_VERSION.to_owned(),
+        created: "2027-01-31T17:00:00Z".to_owned(),
+        notes: String::new(),
+    };
+    let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
+    let row = patrol.stage(&caller, &release).unwrap();
+    let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let lock = ServeLock::take(directory.path()).unwrap();
+    let origin = Origin::default();
+    let mut group = criterion.benchmark_group("authenticate");
+    for (name, bound) in [("bound", "tenant 1"), ("bound/own", "acme")] {
+        let tenant = Some(patrol.tenant(bound).unwrap().id);
+        patrol.activate(&lock, &caller, &id, tenant, false).unwrap();
+        group.bench_function(format!("sqlite/per-call/{name}"), |bencher| {
+            bencher.iter(|| {
+                patrol
+                    .authenticate(black_box(&presented), AUDIENCE, &origin)
+                    .unwrap()
+            });
+        });
+        patrol.rollback(&lock, &caller, tenant).unwrap();
+    }
     group.finish();
 }
 
@@ -295,6 +342,7 @@ fn main() {
     let mut criterion = Criterion::default().configure_from_args();
     engines(&mut criterion);
     service(&mut criterion);
+    tenants(&mut criterion);
     criterion.final_summary();
     over_http();
 }

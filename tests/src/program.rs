@@ -214,6 +214,12 @@ impl Server {
         assert!(told.expect("kill can be run").success());
     }
 
+    /// Its process.
+    #[must_use]
+    pub fn process(&self) -> u32 {
+        self.child.id()
+    }
+
     /// How it ended, if it has.
     ///
     /// # Panics

@@ -28,8 +28,14 @@ const VERIFIED: &str = "verify_personal_access_token";
 fn assert_lied<T: std::fmt::Debug>(result: Result<T, Error>, did: &str) {
     match result {
         Err(Error::Fault(fault)) => {
-            assert_eq!(fault.kind(), "floor", "{fault}");
             let told = fault.to_string();
+            // A yes that nothing may say, or a deed that was not asked for.
+            let kind = if told.contains("it allowed") {
+                "floor"
+            } else {
+                "contract"
+            };
+            assert_eq!(fault.kind(), kind, "{fault}");
             assert!(told.contains(did), "{told}");
         }
         other => panic!("{other:?}"),
@@ -137,12 +143,32 @@ fn a_policy_that_says_yes_to_anything_lets_in_nothing_that_is_forbidden() {
     verify(&hostile, &forbidden.good).unwrap();
     hostile.flush().unwrap();
 
-    // Nothing changed but that the audit trail has an entry for each fault.
+    // Nothing changed but that the audit trail has an entry for each fault, and an alarm for each rule that was broken.
     let changed = changed_rows(&before, &it.dump());
     let faults = forbidden.bad.len();
+    let counted = hostile.tally().floor_violations();
+    let broken: BTreeMap<_, _> = counted.filter(|(_, count)| *count > 0).collect();
+    assert_eq!(broken.values().sum::<u64>(), u64::try_from(faults).unwrap());
+    let rules = [
+        "audience",
+        "auth-method",
+        "ended",
+        "expiration",
+        "identity",
+        "owner",
+        "secret",
+    ];
+    assert_eq!(broken.keys().copied().collect::<Vec<_>>(), rules);
+    let alarms = it.events("policy_floor_violation");
+    let mut told: Vec<_> = alarms
+        .iter()
+        .map(|alarm| alarm["details"]["rule"].as_str().unwrap())
+        .collect();
+    told.sort_unstable();
+    assert_eq!(told, rules);
     assert_eq!(
         changed,
-        BTreeMap::from([("audit".to_owned(), faults), ("meta".to_owned(), 1)])
+        BTreeMap::from([("audit".to_owned(), faults + rules.len()), ("meta".to_owned(), 1)])
     );
     let told: Vec<_> = it
         .events(VERIFIED)
@@ -184,7 +210,8 @@ fn a_policy_that_speaks_of_another_owner_or_another_token_lets_in_nobody() {
     let changed = changed_rows(&before, &it.dump());
     assert_eq!(
         changed,
-        BTreeMap::from([("audit".to_owned(), 4), ("meta".to_owned(), 1)])
+        // Each is told, and each of the three policies raises one alarm.
+        BTreeMap::from([("audit".to_owned(), 4 + 3), ("meta".to_owned(), 1)])
     );
     for token in [&of_alice, &of_bob] {
         it.verify(token).unwrap();

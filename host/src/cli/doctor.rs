@@ -1,5 +1,7 @@
 //! `patrol doctor`: looks for what is wrong, and says what to do. It goes as far as what is broken allows.
 
+mod policies;
+
 use std::fs;
 use std::io;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
@@ -11,7 +13,7 @@ use patrol_policy::types::{DAY, MINUTE, Timestamp};
 use serde::Serialize;
 
 use super::failure::Exit;
-use super::print::{date, hex, plain};
+use super::print::{date, plain};
 use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
@@ -106,7 +108,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
         if let Some(patrol) = open(&data, config, &mut findings) {
             integrity(&patrol, &mut findings);
             pepper(&patrol, &mut findings);
-            policy(&patrol, &mut findings);
+            policies::look(&patrol, &mut findings);
             alarms(&patrol, &mut findings);
             clock(&patrol, args.reset_clock, serving, &mut findings);
         }
@@ -235,6 +237,7 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
         "patrol.db-shm",
         "identity.key",
         "pepper.key",
+        "control.sock",
     ] {
         let path = data.join(name);
         let Ok(metadata) = fs::metadata(&path) else {
@@ -385,21 +388,6 @@ fn pepper(patrol: &Patrol, findings: &mut Findings) {
             );
         }
         Err(error) => findings.fail(WHAT, error.to_string()),
-    }
-}
-
-fn policy(patrol: &Patrol, findings: &mut Findings) {
-    match patrol.policy_info() {
-        Ok(info) => findings.ok(
-            "policy",
-            format!(
-                "{} {} answers, sha-256 {}",
-                info.description.name,
-                info.description.version,
-                hex(&info.digest)
-            ),
-        ),
-        Err(error) => findings.fail("policy", format!("{error}; install patrol anew")),
     }
 }
 

@@ -29,6 +29,7 @@ mod tenant;
 mod token;
 mod user;
 mod verify;
+mod who;
 
 use std::ffi::OsStr;
 use std::io::IsTerminal as _;

@@ -9,7 +9,7 @@ use super::failure::Exit;
 use super::policy_new::NewArgs;
 use super::print::{fields, hex, plain};
 use super::release::SignArgs;
-use super::{Session, activation, policy_new, release, releases};
+use super::{Session, activation, policy_new, release, releases, who};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
@@ -19,7 +19,11 @@ use crate::time::print_duration;
 #[command(after_help = EXAMPLES)]
 pub(super) enum PolicyCommand {
     /// Show name, version, digest (SHA-256), limits, imports and exports
-    Show,
+    Show {
+        /// Of the policy that decides for this tenant, by its name or UUID
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Write a project for a policy of your own, built on the stock rules
     New(NewArgs),
     /// Make a key that signs releases, and print its public half for `[policy] trusted_keys`
@@ -60,6 +64,8 @@ pub(super) enum PolicyCommand {
     },
     /// List the releases that were staged, and say which ones are active, which run, for whom and since when
     List,
+    /// Say who runs what: everybody, and each tenant with a release of its own
+    Who,
     /// Make a release the active one; a running server goes over to it without losing a request
     ///
     /// The server watches it from then on: a release that faults too often in its first minutes is rolled back by itself
@@ -96,6 +102,8 @@ Examples:
   patrol policy keygen release.key
   patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --key release.key
   patrol policy verify stricter-1.2.0.patrol
+  patrol policy activate 8c6a2f0d81b4 --tenant acme
+  patrol policy who
 
 With a key of OpenSSH, which may live in an agent or a security token, and is trusted by its line in the .pub file:
   patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --unsigned
@@ -105,6 +113,13 @@ With a key of OpenSSH, which may live in an agent or a security token, and is tr
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
 struct PolicyRecord<'a> {
+    /// The tenant that was asked about.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    tenant: Option<&'a str>,
+    /// Whether it is the tenant's own, and not everybody's.
+    own: bool,
+    /// The id of the release; null: it is built in.
+    release: Option<String>,
     name: &'a str,
     version: &'a str,
     digest: String,
@@ -140,7 +155,7 @@ pub(super) fn isolation(patrol: &Patrol) -> String {
 
 pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Result<Exit> {
     match command {
-        PolicyCommand::Show => show(session),
+        PolicyCommand::Show { tenant } => show(session, tenant.as_deref()),
         PolicyCommand::New(args) => policy_new::run(session, &args),
         PolicyCommand::Keygen { file } => release::keygen(session, &file),
         PolicyCommand::Sign(args) => release::sign(session, args),
@@ -150,6 +165,7 @@ pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Resu
         PolicyCommand::Verify { file } => release::verify(session, &file),
         PolicyCommand::Stage { file } => activation::stage(session, &file),
         PolicyCommand::List => releases::list(session),
+        PolicyCommand::Who => who::who(session),
         PolicyCommand::Activate {
             id,
             tenant,
@@ -160,11 +176,15 @@ pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Resu
     }
 }
 
-fn show(session: &mut Session) -> anyhow::Result<Exit> {
+fn show(session: &mut Session, tenant: Option<&str>) -> anyhow::Result<Exit> {
     let patrol = session.open()?;
-    let info = patrol.policy_info()?;
+    let tenant = tenant.map(|name| patrol.tenant(name)).transpose()?;
+    let info = patrol.policy_info_of(tenant.as_ref().map(|row| row.id))?;
     let p = info.description.parameters;
     let record = PolicyRecord {
+        tenant: tenant.as_ref().map(|row| row.name.as_str()),
+        own: info.own,
+        release: info.release.as_ref().map(|row| hex(&row.digest)),
         name: &info.description.name,
         version: &info.description.version,
         digest: hex(&info.digest),
@@ -194,11 +214,20 @@ fn text(record: &PolicyRecord<'_>, info: &PolicyInfo) -> String {
         0 => "any number".to_owned(),
         number => number.to_string(),
     };
+    let decides_for = match (record.tenant, record.own) {
+        (None, _) => "everybody but tenants with a release of their own".to_owned(),
+        (Some(tenant), true) => format!("{}, by a release of its own", plain(tenant)),
+        (Some(tenant), false) => format!("{}, as for everybody", plain(tenant)),
+    };
+    let release = record.release.as_ref();
+    let release = release.map(|id| id.chars().take(12).collect::<String>());
     fields([
+        ("decides for", decides_for),
         (
             "policy",
             format!("{} {}", plain(record.name), plain(record.version)),
         ),
+        ("release", release.unwrap_or_else(|| "built in".to_owned())),
         ("sha-256", record.digest.clone()),
         ("size", format!("{} bytes", record.size)),
         ("isolation", record.isolation.clone()),

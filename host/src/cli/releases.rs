@@ -5,7 +5,7 @@ use serde::Serialize;
 use super::failure::Exit;
 use super::print::{date, hex, plain};
 use super::reach::Reached;
-use super::{Session, caller_name};
+use super::{Session, caller_name, who};
 use crate::control::{Governing, Status, Verb};
 use crate::service::{Ended, Patrol};
 use crate::time::rfc3339;
@@ -56,18 +56,7 @@ struct RolledBack {
 }
 
 pub(super) fn list(session: &mut Session) -> anyhow::Result<Exit> {
-    // A server knows better than the data what runs: it may have begun with what could be loaded then.
-    let (patrol, status) = match Reached::find(session)? {
-        Reached::Here(patrol, lock) => {
-            drop(lock);
-            let status = Status::from(patrol.governing()?);
-            (patrol, status)
-        }
-        Reached::Server(client) => {
-            let status = client.ask(&caller_name(), Verb::Status)?;
-            (Box::new(session.open()?), status)
-        }
-    };
+    let (patrol, status) = status(session)?;
     let (active, ended) = (active(&patrol)?, ended(&patrol)?);
     let mut list = session
         .out
@@ -107,7 +96,28 @@ pub(super) fn list(session: &mut Session) -> anyhow::Result<Exit> {
         })?;
     }
     list.end("No release was staged: the built-in policy is active.")?;
+    // Where it takes a second look to see who has what.
+    if !session.out.is_json() && status.governing.len() > 1 {
+        session.out.line("")?;
+        who::print(session, &status)?;
+    }
     Ok(Exit::Done)
+}
+
+/// The data directory, and what runs. A server knows better than the data: it may have begun with what could be loaded
+/// then.
+pub(super) fn status(session: &Session) -> anyhow::Result<(Box<Patrol>, Status)> {
+    Ok(match Reached::find(session)? {
+        Reached::Here(patrol, lock) => {
+            drop(lock);
+            let status = Status::from(patrol.governing()?);
+            (patrol, status)
+        }
+        Reached::Server(client) => {
+            let status = client.ask(&caller_name(), Verb::Status)?;
+            (Box::new(session.open()?), status)
+        }
+    })
 }
 
 /// Whose active release is which.

@@ -640,10 +640,11 @@ impl Host for Call {
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        // Once its overlap is over no policy takes a secret any more, whoever's it is: the floor does not.
+        // While its overlap lasts a secret is good, by the floor and by what whoever rotated the token was told.
         let permitted = self.operation == Operation::Sweep && until <= self.now;
+        let tenants = self.tenants.clone();
         self.write(permitted, |transaction| {
-            transaction.erase_previous_secrets(until, limit)
+            transaction.erase_previous_secrets(&tenants, until, limit)
         })
     }
 

@@ -72,7 +72,7 @@ pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
-pub use releases::ReleaseError;
+pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};

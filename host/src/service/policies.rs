@@ -378,3 +378,49 @@ impl Loader<'_> {
         Ok(policy)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+
+    use super::*;
+
+    #[test]
+    fn what_several_tenants_run_is_loaded_once_and_governs_them_together() {
+        let [a, b, c, d] = [1, 2, 3, 4].map(|lo| Id { hi: 1, lo });
+        let (config, options) = (PolicyConfig::default(), Options::default());
+        let policies = Policies::fixed(Policy::<Call>::embedded(), &options).unwrap();
+        assert_eq!(policies.unbound, Tenants::All);
+        let directory = tempfile::tempdir().unwrap();
+        let loader = Loader {
+            data: directory.path(),
+            config: &config,
+            options: &options,
+            loaded: RefCell::new(policies.loaded()),
+            now: None,
+        };
+        let stock = loader.policy(Policy::<Call>::embedded()).unwrap();
+        assert!(Arc::ptr_eq(&stock, &policies.everybody.policy));
+        let note = [0, 6, 4, b'n', b'o', b't', b'e', 1];
+        let other = [Policy::<Call>::embedded(), &note].concat();
+        let [one, again] = [(); 2].map(|()| loader.policy(&other).unwrap());
+        assert!(Arc::ptr_eq(&one, &again) && !Arc::ptr_eq(&one, &stock));
+
+        let policies = policies
+            .with(Some(c), Running::new(one, None, None))
+            .with(Some(a), Running::new(again, None, None))
+            .with(Some(b), Running::new(stock, None, None));
+        let governing = policies.governing();
+        let mut tenants: Vec<_> = governing.iter().map(|chosen| chosen.tenants.clone()).collect();
+        assert_eq!(tenants.remove(0), Tenants::all_but([a, b, c]));
+        tenants.sort_by_key(|tenants| tenants.listed().map(|(listed, _)| listed.len()));
+        assert_eq!(tenants, [Tenants::only([b]), Tenants::only([a, c])]);
+        // Each tenant is one policy's.
+        for tenant in [a, b, c, d] {
+            let governed = |chosen: &&Chosen<'_>| chosen.tenants.contains(tenant);
+            assert_eq!(governing.iter().filter(governed).count(), 1);
+        }
+        assert_eq!(policies.of_tenant(a).tenants, Tenants::One(a));
+        assert_eq!(policies.of_tenant(d).tenants, Tenants::all_but([a, b, c]));
+    }
+}

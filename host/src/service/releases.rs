@@ -1,10 +1,11 @@
 //! Which policy runs: releases are staged, activated and rolled back, each with an audit event.
 //!
 //! A release is staged once everything that can be known of it is known: its file was judged
-//! ([`Release::check`]), its component was compiled and started under the limits of every policy, and it gave known
-//! answers in a throw-away data directory ([`trial`](super::trial)). Activation is one row, written together with its
-//! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
-//! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
+//! ([`Release::check`]), its component was read, compared with the contract, compiled and started under the limits of
+//! every policy, and it gave known answers in throw-away data directories ([`trial`](super::trial)). Activation is one
+//! row, written together with its audit event, so a crash leaves the old release active or the new one. What runs is
+//! replaced right after: the old policy decides until the new one is compiled and ready, and calls under way end with the
+//! one they began with.
 
 use std::cell::RefCell;
 use std::io;
@@ -20,6 +21,7 @@ use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
 use crate::config::PolicyConfig;
 use crate::release::{Release, Shelf, Step, Unfit};
+use crate::scenario::Report;
 use crate::store::{ReleaseRow, StoreError};
 
 /// Why a release was not staged, activated or rolled back; nothing was changed.
@@ -116,6 +118,15 @@ impl From<StoreError> for ReleaseError {
     }
 }
 
+/// A release that was staged.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// Which.
+    pub release: ReleaseRow,
+    /// In which of the shipped scenarios it does not do as the built-in policy does; none of them is binding.
+    pub differs: Vec<Report>,
+}
+
 impl Patrol {
     /// The release that decides for everybody but tenants with one of their own; none: the built-in policy, or one that
     /// was given to [`Patrol::open`].
@@ -210,15 +221,16 @@ impl Patrol {
     ///
     /// # Errors
     /// The step at which it was refused, and what to do.
-    pub fn stage(&self, caller: &Caller, release: &Release) -> Result<ReleaseRow, ReleaseError> {
+    pub fn stage(&self, caller: &Caller, release: &Release) -> Result<Staged, ReleaseError> {
         self.check_release(release)?;
+        trial::read(release.component())?;
         let shelf = Shelf::of(&self.data);
         let failed = |source| ReleaseError::Shelf {
             path: shelf.directory().to_owned(),
             source,
         };
         shelf.make().map_err(failed)?;
-        trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        let differs = trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -231,11 +243,16 @@ impl Patrol {
         let mut transaction = self.store.begin()?;
         transaction.insert_release(&row)?;
         let signer = release.signer().map(ToString::to_string);
+        let names: Vec<_> = differs.iter().map(|report| report.name.as_str()).collect();
         release_event("stage_policy", self, caller, &row, None)
             .detail("signer", signer)
+            .detail("differs", names)
             .write(&mut *transaction)?;
         transaction.commit()?;
-        Ok(row)
+        Ok(Staged {
+            release: row,
+            differs,
+        })
     }
 
     /// Makes a release that was staged the active one, of one tenant or of everybody. The next call to the policy is
@@ -253,12 +270,13 @@ impl Patrol {
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
+        trial::read(release.component())?;
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.config();
         let running = self
             .loader(&config.policy)
             .release(row.clone())
-            .map_err(|why| Unfit::at(Step::Component, why))?;
+            .map_err(|why| Unfit::at(Step::Compile, why))?;
         if !allow_downgrade && !running.policy.imports().iter().any(|name| name == KEYRING) {
             let tokens = self.count_peppered()?;
             if tokens > 0 {
@@ -398,4 +416,75 @@ fn release_event(
 
 pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    #![allow(clippy::unwrap_used, reason = "tests")]
+    use super::*;
+    use crate::policy::Policy;
+    use crate::release::Manifest;
+    use crate::service::Settings;
+    use crate::service::call::Call;
+
+    /// The built-in policy with a note in it, staged; its id.
+    fn staged(patrol: &Patrol, number: u8) -> String {
+        let manifest = Manifest {
+            name: "noted".to_owned(),
+            version: "1.0.0".to_owned(),
+            release: number.into(),
+            component: String::new(),
+            wit: crate::release::CONTRACT.to_owned(),
+            minimum_host: "0.0.1".to_owned(),
+            created: "2027-01-31T17:00:00Z".to_owned(),
+            notes: String::new(),
+        };
+        let section = [0, 6, 4, b'n', b'o', b't', b'e', number];
+        let component = [Policy::<Call>::embedded(), &section].concat();
+        let release = Release::make(manifest, component, None).unwrap();
+        hex(&patrol.stage(&Caller::system(), &release).unwrap().release.digest)
+    }
+
+    #[test]
+    fn a_policy_is_freed_once_it_decides_no_more_and_its_last_call_has_ended() {
+        let directory = tempfile::tempdir().unwrap();
+        let mut settings = Settings::new(&directory.path().join("data"));
+        settings.config.policy.allow_unsigned = true;
+        settings.config.policy.deadline = crate::time::Millis(5_000);
+        let patrol = Patrol::open(settings).unwrap();
+        let tenant = patrol
+            .create_tenant(&Caller::system(), "acme", "password", false)
+            .unwrap();
+        let ids = [1, 2].map(|number| staged(&patrol, number));
+        let lock = ServeLock::take(patrol.data()).unwrap();
+        let caller = Caller::system();
+        let running = || Arc::downgrade(patrol.policies.load().everybody());
+
+        let built_in = running();
+        patrol.activate(&lock, &caller, &ids[0], None, false).unwrap();
+        assert!(built_in.upgrade().is_none());
+        // As a call has them that is under way.
+        let (first, called) = (running(), patrol.policies.load());
+        patrol.activate(&lock, &caller, &ids[1], None, false).unwrap();
+        assert!(first.upgrade().is_some());
+        drop(called);
+        assert!(first.upgrade().is_none());
+        let second = running();
+        patrol.rollback(&lock, &caller, None).unwrap();
+        assert!(second.upgrade().is_none());
+        // And of a tenant.
+        patrol
+            .activate(&lock, &caller, &ids[1], Some(tenant.id), false)
+            .unwrap();
+        let own = patrol
+            .policies
+            .load()
+            .tenants()
+            .next()
+            .map(|(_, own)| Arc::downgrade(own));
+        let own = own.unwrap();
+        assert!(own.upgrade().is_some());
+        patrol.rollback(&lock, &caller, Some(tenant.id)).unwrap();
+        assert!(own.upgrade().is_none());
+    }
 }

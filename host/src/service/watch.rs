@@ -389,7 +389,7 @@ mod tests {
         let watch = Watch::default();
         watch.begin();
         (1..=20_000).find(|call| {
-            let faults = *call >= first && call % every == 0;
+            let faults = *call >= first && call.is_multiple_of(every);
             let fault = faults.then(trap);
             watch.count(fault.as_ref(), || Arc::clone(config))
         })

@@ -219,8 +219,8 @@ pub trait Transaction: Read + WriteAccounts + WritePepper + WriteReleases + Writ
     fn end_session(&mut self, id: Id, end: End) -> Result<()>;
     /// Sets a method and raises its epoch (R9): one row.
     fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<()>;
-    /// Erases previous secrets whose overlap was over at `until`.
-    fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32>;
+    /// Erases previous secrets of tokens of these tenants whose overlap was over at `until`.
+    fn erase_previous_secrets(&mut self, tenants: &Tenants, until: Timestamp, limit: u32) -> Result<u32>;
     /// Deletes tokens of these tenants that ended at `ended_until` or before, with their sessions.
     fn forget_tokens(&mut self, tenants: &Tenants, ended_until: Timestamp, limit: u32) -> Result<u32>;
     /// Deletes sessions of tokens of these tenants that are marked as ended or have lapsed.

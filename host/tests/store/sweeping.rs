@@ -117,7 +117,13 @@ fn previous_secrets_are_erased_once_their_overlap_is_over() {
     };
     let tokens =
         [NOW - 1, NOW, NOW + 1].map(|until| fixture.stored(|token| token.previous = previous(until)));
-    let erase = |limit| fixture.write(|transaction| transaction.erase_previous_secrets(NOW, limit).unwrap());
+    let erase = |limit| {
+        fixture.write(|transaction| {
+            transaction
+                .erase_previous_secrets(&Tenants::All, NOW, limit)
+                .unwrap()
+        })
+    };
     assert_eq!([erase(1), erase(10), erase(10)], [1, 1, 0]);
     let read = fixture.store.read().unwrap();
     let left = tokens.map(|token| read.token_state(token.id).unwrap().unwrap().token.previous);
@@ -282,6 +288,36 @@ fn each_tenants_tokens_lapse_by_the_idle_period_that_is_asked_for_it_alone() {
     // A use that is not yet written counts.
     fixture.store.record_use(theirs[1], NOW - 1, None, false).unwrap();
     assert!(!lapsed(&Tenants::One(tenant), 7, 100).contains(&theirs[1]));
+}
+
+#[test]
+fn previous_secrets_are_erased_of_the_tenants_that_are_meant() {
+    let fixture = Fixture::new();
+    let (tenant, carol) = elsewhere(&fixture);
+    let rotated = |owner: Id, tenant: Id| {
+        let stored = fixture.stored(|token| {
+            (token.owner, token.tenant) = (owner, tenant);
+            token.previous = Some(PreviousSecret {
+                scheme: 1,
+                digest: digest(1),
+                until: NOW,
+            });
+        });
+        stored.id
+    };
+    let (own, theirs) = (rotated(fixture.owner, fixture.tenant), rotated(carol, tenant));
+    let erase = |tenants: &Tenants| {
+        fixture.write(|transaction| transaction.erase_previous_secrets(tenants, NOW, 10).unwrap())
+    };
+    let left = |token| {
+        let read = fixture.store.read().unwrap();
+        read.token_state(token).unwrap().unwrap().token.previous.is_some()
+    };
+    assert_eq!(erase(&Tenants::only([tenant])), 1);
+    assert_eq!((left(own), left(theirs)), (true, false));
+    assert_eq!(erase(&Tenants::all_but([fixture.tenant])), 0);
+    assert_eq!(erase(&Tenants::all_but([tenant])), 1);
+    assert!(!left(own));
 }
 
 #[test]

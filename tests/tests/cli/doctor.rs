@@ -49,6 +49,7 @@ fn sound_data_is_found_sound() {
             "schema",
             "database",
             "policy",
+            "floor",
             "clock"
         ]
     );

@@ -11,5 +11,9 @@
 )]
 
 mod activation;
+mod alarm;
+mod faults;
+mod killed;
 mod socket;
 mod support;
+mod swap;

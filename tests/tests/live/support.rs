@@ -3,9 +3,12 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use patrol::DAY;
+use patrol::release::{Release, Shelf};
 use patrol_tests::program::{Program, Run, Server};
+use patrol_tests::variant::{AUTHENTICATE, Turn, turning};
 use patrol_tests::{wasm, wire};
 use serde_json::Value;
 
@@ -29,7 +32,7 @@ impl Home {
         let key = directory.path().join("release.key");
         let public = program.run(&["policy", "keygen", key.to_str().unwrap()]).json();
         let configuration = format!(
-            "[server]\nmetrics = \"127.0.0.1:0\"\n[policy]\ntrusted_keys = [{}]\n",
+            "[server]\nmetrics = \"127.0.0.1:0\"\n[limits]\nfailures_per_address = 0\nfailures_per_token = 0\n[policy]\ntrusted_keys = [{}]\n",
             public["publicKey"]
         );
         let home = Self {
@@ -135,6 +138,25 @@ impl Home {
         staged["id"].as_str().unwrap().to_owned()
     }
 
+    /// Puts a release on the shelf as if it had been tried: what a policy does that gets past the trial. Its id.
+    pub fn force(&self, component: &[u8], number: u32) -> String {
+        let release = Release::read(&self.sign(component, number)).unwrap().unwrap();
+        let data = self.program.data();
+        let shelf = Shelf::of(&data);
+        shelf.make().unwrap();
+        shelf.keep(&release).unwrap();
+        let insert =
+            "INSERT INTO release (digest, name, version, number, staged) VALUES (?1, 'tried', '1', ?2, 1)";
+        let database = rusqlite::Connection::open(data.join("patrol.db")).unwrap();
+        database.busy_timeout(Duration::from_secs(10)).unwrap();
+        database.execute(insert, (release.digest(), number)).unwrap();
+        release
+            .digest()
+            .iter()
+            .map(|byte| format!("{byte:02x}"))
+            .collect()
+    }
+
     /// Releases 1 to `count` that decide as the built-in policy does; their ids.
     pub fn releases(&self, count: u8) -> Vec<String> {
         (1..=count)
@@ -167,6 +189,17 @@ impl Home {
 pub fn noted(note: u8) -> Vec<u8> {
     let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
     [wasm::embedded(), &section].concat()
+}
+
+/// The built-in policy, but for the verification of tokens on these days: they are not those that a trial knows.
+pub fn turned(turn: Turn) -> Vec<u8> {
+    turning(AUTHENTICATE, now() - DAY, 2 * DAY, turn)
+}
+
+/// Now, ms.
+pub fn now() -> u64 {
+    let since = SystemTime::now().duration_since(UNIX_EPOCH).unwrap();
+    u64::try_from(since.as_millis()).unwrap()
 }
 
 /// The status of a check with a token.

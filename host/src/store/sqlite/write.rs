@@ -78,9 +78,12 @@ const FORGET_SESSIONS: &str = concat!(
     " LIMIT :limit)"
 );
 
-const ERASE_PREVIOUS: &str = "
-    UPDATE token SET previous_scheme = NULL, previous_digest = NULL, previous_until = NULL
-    WHERE id IN (SELECT id FROM token WHERE previous_until IS NOT NULL AND previous_until <= ?1 LIMIT ?2)";
+const ERASE_PREVIOUS: &str = concat!(
+    "UPDATE token SET previous_scheme = NULL, previous_digest = NULL, previous_until = NULL
+    WHERE id IN (SELECT k.id FROM token k WHERE k.previous_until IS NOT NULL AND k.previous_until <= :until AND ",
+    meant!("(SELECT o.tenant FROM user o WHERE o.key = k.owner)"),
+    " LIMIT :limit)"
+);
 
 /// A digest as stored: scheme 0 has none.
 fn stored_digest(scheme: u8, digest: Digest) -> Option<[u8; 32]> {
@@ -271,8 +274,12 @@ impl Transaction for View<WriteGuard> {
         }
     }
 
-    fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32> {
-        self.sweep(ERASE_PREVIOUS, params![bound(until), limit])
+    fn erase_previous_secrets(&mut self, tenants: &Tenants, until: Timestamp, limit: u32) -> Result<u32> {
+        let (tenants, listed) = listed(tenants);
+        let parameters = named_params! {
+            ":until": bound(until), ":limit": limit, ":tenants": tenants, ":listed": listed
+        };
+        self.sweep(ERASE_PREVIOUS, parameters)
     }
 
     fn forget_tokens(&mut self, tenants: &Tenants, ended_until: Timestamp, limit: u32) -> Result<u32> {

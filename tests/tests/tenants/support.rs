@@ -1,0 +1,126 @@
+//! Two tenants of one installation: `acme` has what everybody has, `globex` may be bound to a release of its own.
+
+use patrol::config::Config;
+use patrol::release::{CONTRACT, Manifest, Release, Shelf};
+use patrol::service::{NewAccount, NewToken, Patrol, ReleaseError, ReleaseRow, ServeLock};
+use patrol_policy::types::Id;
+use patrol_tests::deployment::{AUDIENCE, Deployment, LIFETIME, operator, person};
+use patrol_tests::policies;
+
+pub struct Two {
+    pub it: Deployment,
+    /// The other tenant.
+    pub globex: Id,
+    /// A user of it.
+    pub carol: Id,
+    /// Where nobody serves.
+    pub lock: ServeLock,
+}
+
+impl Two {
+    /// With the built-in policy for everybody.
+    pub fn new() -> Self {
+        let mut config = Config::default();
+        config.policy.allow_unsigned = true;
+        let it = Deployment::with(config);
+        let globex = it.patrol.create_tenant(&operator(), "globex", "password", false);
+        let carol = NewAccount {
+            name: "carol".to_owned(),
+            ..NewAccount::default()
+        };
+        let carol = it.patrol.create_user(&operator(), "globex", &carol);
+        Self {
+            globex: globex.unwrap().id,
+            carol: carol.unwrap().id,
+            lock: ServeLock::take(it.path()).unwrap(),
+            it,
+        }
+    }
+
+    /// With `globex` bound to the stricter policy: seven idle days, twenty tokens, names by a pattern.
+    pub fn stricter() -> Self {
+        let two = Self::new();
+        let release = two.keep(policies::read("stricter"), 1);
+        two.bind(&release);
+        two
+    }
+
+    /// Keeps a release of a component; its id.
+    pub fn keep(&self, component: Vec<u8>, number: u32) -> String {
+        keep(&self.it.patrol, &release(component, number))
+    }
+
+    /// Binds `globex` to a release.
+    pub fn bind(&self, release: &str) {
+        self.activate(release, Some(self.globex)).unwrap();
+    }
+
+    pub fn activate(&self, release: &str, tenant: Option<Id>) -> Result<ReleaseRow, ReleaseError> {
+        self.it
+            .patrol
+            .activate(&self.lock, &operator(), release, tenant, true)
+    }
+
+    pub fn unbind(&self) -> Option<ReleaseRow> {
+        let patrol = &self.it.patrol;
+        patrol
+            .rollback(&self.lock, &operator(), Some(self.globex))
+            .unwrap()
+    }
+
+    /// A token each, of `alice` and of `carol`, with a name that both policies take.
+    pub fn issue(&self, name: &str) -> [NewToken; 2] {
+        [self.it.alice, self.carol].map(|owner| issue(&self.it.patrol, owner, name))
+    }
+}
+
+pub fn issue(patrol: &Patrol, owner: Id, name: &str) -> NewToken {
+    let expires = patrol.now() + LIFETIME;
+    patrol
+        .issue(&person(owner), owner, name, expires, AUDIENCE)
+        .unwrap()
+}
+
+pub fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// The built-in policy with a note in it: another component, which decides the same.
+pub fn variant(note: u8) -> Vec<u8> {
+    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
+    [patrol_tests::wasm::embedded(), &section].concat()
+}
+
+/// A release of a component, signed by nobody.
+pub fn release(component: Vec<u8>, number: u32) -> Release {
+    let manifest = Manifest {
+        name: "stricter".to_owned(),
+        version: format!("1.{number}.0"),
+        release: number,
+        component: String::new(),
+        wit: CONTRACT.to_owned(),
+        minimum_host: "0.0.1".to_owned(),
+        created: "2027-01-31T17:00:00Z".to_owned(),
+        notes: String::new(),
+    };
+    Release::make(manifest, component, None).unwrap()
+}
+
+/// Keeps a release without a trial, since some here would not pass it; its id.
+pub fn keep(patrol: &Patrol, release: &Release) -> String {
+    let shelf = Shelf::of(patrol.data());
+    shelf.make().unwrap();
+    shelf.keep(release).unwrap();
+    let manifest = release.manifest();
+    let row = ReleaseRow {
+        digest: release.digest(),
+        name: manifest.name.clone(),
+        version: manifest.version.clone(),
+        number: manifest.release,
+        staged: patrol.now(),
+    };
+    let mut transaction = patrol.store().begin().unwrap();
+    transaction.insert_release(&row).unwrap();
+    transaction.commit().unwrap();
+    hex(&row.digest)
+}
