@@ -3,9 +3,12 @@
 //! * `native`: the engine as Rust, the record in memory;
 //! * `warm`, `per-call`: the same engine as the component, in an instance that is used again, or a fresh one;
 //! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
-//!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time;
+//!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time, and
+//!   `sqlite/per-call/peppered` is of a token that is kept with the pepper: two MACs more, the policy's and the floor's;
 //! * `sqlite/per-call/bound` is the same token where one of 100 tenants, another one, is bound to a release of its own, and
 //!   `bound/own` where it is the token's tenant;
+//! * `sqlite/per-call/unheard`, `journal`, `shadow` and `journal+shadow`: with the decision written down, and heard by a
+//!   shadow;
 //! * at the end, `/check/nginx`, `/check/forward` and `/check/envoy` over HTTP against the same listener answering 204 at
 //!   once, one worker thread each.
 //!
@@ -21,11 +24,14 @@
     reason = "a bench stops at the first surprise"
 )]
 
+#[path = "../build/component.rs"]
+mod component;
 mod one_token;
 
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,15 +51,27 @@ use patrol_policy::types::DAY;
 
 const AUDIENCE: &str = "api";
 
+/// The component of the example that peppers, which issues what the built-in policy then has to verify with a MAC.
+fn peppered() -> Arc<[u8]> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let built = component::build(env!("CARGO"), root, "peppered", &root.join("target/policies")).unwrap();
+    std::fs::read(built).unwrap().into()
+}
+
 fn patrol(directory: &std::path::Path, isolation: IsolationName) -> Patrol {
+    patrol_under(directory, isolation, None)
+}
+
+fn patrol_under(directory: &Path, isolation: IsolationName, component: Option<Arc<[u8]>>) -> Patrol {
     let mut settings = Settings::new(directory);
+    settings.component = component;
     settings.config.policy.isolation = isolation;
     Patrol::open(settings).unwrap()
 }
 
 /// A data directory with one token, and the token.
-fn one_user(directory: &std::path::Path) -> Vec<u8> {
-    let patrol = patrol(directory, IsolationName::PerCall);
+fn one_user(directory: &Path, component: Option<Arc<[u8]>>) -> Vec<u8> {
+    let patrol = patrol_under(directory, IsolationName::PerCall, component);
     let caller = Caller::operator(None);
     patrol.create_tenant(&caller, "acme", "password", false).unwrap();
     let account = NewAccount {
@@ -104,7 +122,7 @@ fn engines(criterion: &mut Criterion) {
 
 fn service(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let presented = one_user(directory.path());
+    let presented = one_user(directory.path(), None);
     let mut group = criterion.benchmark_group("authenticate");
     for (name, isolation) in [
         ("warm", IsolationName::Warm),
@@ -120,6 +138,16 @@ fn service(criterion: &mut Criterion) {
             });
         });
     }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = one_user(elsewhere.path(), Some(peppered()));
+    let of_scheme_2 = self::patrol(elsewhere.path(), IsolationName::PerCall);
+    group.bench_function("sqlite/per-call/peppered", |bencher| {
+        bencher.iter(|| {
+            of_scheme_2
+                .authenticate(black_box(&secret), AUDIENCE, &Origin::default())
+                .unwrap()
+        });
+    });
     let patrol = patrol(directory.path(), IsolationName::PerCall);
     let origin = Origin::default();
     group.bench_function("sqlite/per-call/miss", |bencher| {
@@ -141,19 +169,8 @@ fn service(criterion: &mut Criterion) {
     group.finish();
 }
 
-/// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
-fn tenants(criterion: &mut Criterion) {
-    let directory = tempfile::tempdir().unwrap();
-    let presented = one_user(directory.path());
-    let mut settings = Settings::new(directory.path());
-    settings.config.policy.isolation = IsolationName::PerCall;
-    settings.config.policy.allow_unsigned = true;
-    let patrol = Patrol::open(settings).unwrap();
-    let caller = Caller::operator(None);
-    for number in 1..100 {
-        let name = format!("tenant {number}");
-        patrol.create_tenant(&caller, &name, "password", false).unwrap();
-    }
+/// Stages a release of the built-in policy; its id.
+fn staged(patrol: &Patrol) -> String {
     let manifest = Manifest {
         name: "bench".to_owned(),
         version: "1.0.0".to_owned(),
@@ -165,8 +182,64 @@ fn tenants(criterion: &mut Criterion) {
         notes: String::new(),
     };
     let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
-    let row = patrol.stage(&caller, &release).unwrap();
-    let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let staged = patrol.stage(&Caller::operator(None), &release).unwrap();
+    let digest = staged.release.digest;
+    digest.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// What it costs whoever asks that decisions are written down, and that a shadow hears them. In a loop they come faster
+/// than either can take them in, on few processors, so many are dropped: that costs as much as handing them over.
+fn decisions(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let presented = one_user(directory.path(), None);
+    let mut settings = Settings::new(directory.path());
+    settings.config.policy.isolation = IsolationName::PerCall;
+    settings.config.policy.allow_unsigned = true;
+    let patrol = Patrol::open(settings.clone()).unwrap();
+    let lock = ServeLock::take(directory.path()).unwrap();
+    let id = staged(&patrol);
+    let caller = Caller::operator(None);
+    let mut journal = settings.config;
+    let mut group = criterion.benchmark_group("authenticate");
+    for (name, written, shadowed) in [
+        ("unheard", false, false),
+        ("journal", true, false),
+        ("shadow", false, true),
+        ("journal+shadow", true, true),
+    ] {
+        journal.journal.enabled = written;
+        patrol.reconfigure(journal.clone());
+        patrol.keep_journal(&lock).unwrap();
+        if shadowed {
+            patrol.shadow(&lock, &caller, &id, None, None).unwrap();
+        }
+        group.bench_function(format!("sqlite/per-call/{name}"), |bencher| {
+            bencher.iter(|| {
+                patrol
+                    .authenticate(black_box(&presented), AUDIENCE, &Origin::default())
+                    .unwrap()
+            });
+        });
+        patrol.end_shadow(&lock, &caller).unwrap();
+    }
+    patrol.end_journal();
+    group.finish();
+}
+
+/// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
+fn tenants(criterion: &mut Criterion) {
+    let directory = tempfile::tempdir().unwrap();
+    let presented = one_user(directory.path(), None);
+    let mut settings = Settings::new(directory.path());
+    settings.config.policy.isolation = IsolationName::PerCall;
+    settings.config.policy.allow_unsigned = true;
+    let patrol = Patrol::open(settings).unwrap();
+    let caller = Caller::operator(None);
+    for number in 1..100 {
+        let name = format!("tenant {number}");
+        patrol.create_tenant(&caller, &name, "password", false).unwrap();
+    }
+    let id = staged(&patrol);
     let lock = ServeLock::take(directory.path()).unwrap();
     let origin = Origin::default();
     let mut group = criterion.benchmark_group("authenticate");
@@ -260,7 +333,7 @@ fn rate(server: &Server, request: &[u8], expected: &str, time: Duration) -> f64 
 
 fn over_http() {
     let directory = tempfile::tempdir().unwrap();
-    let secret = String::from_utf8(one_user(directory.path())).unwrap();
+    let secret = String::from_utf8(one_user(directory.path(), None)).unwrap();
     let question = |path: &str, headers: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: patrol\r\n{headers}User-Agent: bench\r\nAuthorization: Bearer \
@@ -317,6 +390,7 @@ fn main() {
     engines(&mut criterion);
     service(&mut criterion);
     tenants(&mut criterion);
+    decisions(&mut criterion);
     criterion.final_summary();
     over_http();
 }

@@ -69,6 +69,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     // With the lock held, nobody activates another release any more.
     patrol.refresh_policies(&lock)?;
     patrol.note_passed_over()?;
+    patrol.note_pepper()?;
     if let Err(error) = patrol.keep_journal(&lock) {
         // It is in nobody's way, and `patrol doctor` says so, too.
         tracing::error!(%error, "decisions are not written down");

@@ -28,7 +28,7 @@ pub(super) trait Decision: Question {
     fn check(&self, call: &mut Call, yes: &Self::Yes) -> Result<(), Error>;
 
     /// What was asked; none where it is not recorded. [`exchange`](super::exchange) says why not.
-    fn asked(&self, call: &Call) -> Option<Asked>;
+    fn asked(&self, call: &mut Call) -> Option<Asked>;
 
     /// What a yes says.
     fn said(yes: &Self::Yes) -> Yes;
@@ -38,17 +38,13 @@ impl Decision for Authenticate<'_> {
     fn check(&self, call: &mut Call, grant: &Grant) -> Result<(), Error> {
         let now = call.now;
         let allowed = (grant.token, grant.owner, grant.tenant);
-        let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
-        Ok(floor::check_token(
-            self.presented,
-            allowed,
-            &seen.state,
-            self.audience,
-            now,
-        )?)
+        let state = call.seen_token(grant.token)?.ok_or_else(invented)?.state;
+        let mac = call.mac_of(self.presented, &state.token)?;
+        floor::check_token(self.presented, mac, allowed, &state, self.audience, now)?;
+        Ok(floor::check_moved(call.moved.as_ref(), grant.token)?)
     }
 
-    fn asked(&self, call: &Call) -> Option<Asked> {
+    fn asked(&self, call: &mut Call) -> Option<Asked> {
         Some(Asked::Authenticate(
             call.presented(Kind::Pat, self.presented),
             self.audience,
@@ -70,7 +66,7 @@ impl Decision for OpenSession<'_> {
         Ok(floor::check_opened(call.opened, &call.closed, opened)?)
     }
 
-    fn asked(&self, call: &Call) -> Option<Asked> {
+    fn asked(&self, call: &mut Call) -> Option<Asked> {
         Some(Asked::OpenSession(
             call.presented(Kind::Pat, self.presented),
             self.audience,
@@ -101,7 +97,7 @@ impl Decision for CheckSession<'_> {
         )?)
     }
 
-    fn asked(&self, call: &Call) -> Option<Asked> {
+    fn asked(&self, call: &mut Call) -> Option<Asked> {
         Some(Asked::CheckSession(
             call.presented(Kind::Session, self.presented),
             self.audience,
@@ -121,7 +117,7 @@ impl Decision for CloseSession<'_> {
         Ok(floor::check_closed(&call.closed, closed)?)
     }
 
-    fn asked(&self, call: &Call) -> Option<Asked> {
+    fn asked(&self, call: &mut Call) -> Option<Asked> {
         Some(Asked::CloseSession(call.presented(Kind::Session, self.presented)))
     }
 
@@ -135,7 +131,7 @@ impl Decision for Issue<'_> {
         check_minted(call, issued)
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::Issue(self.request.clone(), self.actor))
     }
 
@@ -149,7 +145,7 @@ impl Decision for Rotate {
         check_minted(call, issued)
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::Rotate(self.token, self.overlap, self.actor))
     }
 
@@ -168,7 +164,7 @@ impl Decision for Revoke {
         }
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::Revoke(self.token, self.actor))
     }
 
@@ -183,7 +179,7 @@ impl Decision for RevokeAll {
         Ok(())
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::RevokeAll(self.owner, self.actor))
     }
 
@@ -205,7 +201,7 @@ impl Decision for ListTokens {
         Ok(())
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::ListTokens(self.owner, self.actor))
     }
 
@@ -224,7 +220,7 @@ impl Decision for ChangeMethod<'_> {
         Ok(())
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::ChangeMethod(
             self.scope,
             self.method.to_owned(),
@@ -246,7 +242,7 @@ impl Decision for PreviewMethod<'_> {
         }
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::PreviewMethod(
             self.scope,
             self.method.to_owned(),
@@ -265,7 +261,7 @@ impl Decision for PasswordSignIn {
         Ok(floor::check_password_owner(&owner)?)
     }
 
-    fn asked(&self, _: &Call) -> Option<Asked> {
+    fn asked(&self, _: &mut Call) -> Option<Asked> {
         Some(Asked::PasswordSignIn(self.owner))
     }
 
@@ -282,7 +278,7 @@ macro_rules! decides_nothing {
                 Ok(())
             }
 
-            fn asked(&self, _: &Call) -> Option<Asked> {
+            fn asked(&self, _: &mut Call) -> Option<Asked> {
                 None
             }
 
@@ -304,7 +300,9 @@ fn check_minted(call: &mut Call, issued: &Issued) -> Result<(), Error> {
         _ => None,
     };
     let seen = seen.ok_or_else(|| lied("it answered with a token that it did not store"))?;
-    Ok(floor::check_minted(&issued.secret, &seen.state)?)
+    let state = seen.state;
+    let mac = call.mac_of(issued.secret.expose(), &state.token)?;
+    Ok(floor::check_minted(&issued.secret, &state, mac)?)
 }
 
 fn minted(issued: &Issued) -> Yes {

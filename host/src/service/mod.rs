@@ -28,6 +28,8 @@ mod floor;
 mod gateway;
 mod governing;
 mod housekeeping;
+mod moves;
+mod pepper;
 mod policies;
 mod question;
 mod recorder;
@@ -62,6 +64,8 @@ use call::Call;
 use decision::Decision;
 use decisions::Decisions;
 use events::{AuditEvent, Journal};
+use moves::Moves;
+use pepper::Keyring;
 use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Whose};
 use recorder::{Draft, Recorder};
@@ -79,6 +83,7 @@ pub use events::{Caller, Origin, Outcome};
 pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Verdict, Yes};
 pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use pepper::PepperState;
 pub use policies::PassedOver;
 pub use recorder::Listener;
 pub use rehearsal::{
@@ -165,6 +170,8 @@ pub struct Patrol {
     recorder: Arc<Recorder>,
     decisions: Decisions,
     shadows: Shadows,
+    keyring: Arc<Keyring>,
+    moves: Moves,
     stalled: AtomicBool,
     tally: Tally,
     bell: Bell,
@@ -244,6 +251,8 @@ impl Patrol {
         settings.clock.observe(store.read()?.clock_mark()?);
         let decisions = Decisions::new(Writer::new(&settings.data, Arc::clone(&settings.clock)));
         let patrol = Self {
+            keyring: Arc::new(Keyring::new(&settings.data)),
+            moves: Moves::default(),
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policies: ArcSwap::from_pointee(policies),
@@ -371,13 +380,14 @@ impl Patrol {
         self.policy_info().map(drop)
     }
 
-    /// Writes everything that waits to be written: uses and refusals.
+    /// Writes everything that waits to be written: uses and refusals, and then what policies want moved.
     ///
     /// # Errors
-    /// An outage of the store; nothing is lost then.
+    /// An outage of the store. No use and no refusal is lost then; a move is, until the token is used again.
     pub fn flush(&self) -> Result<(), Error> {
         self.store.flush()?;
-        Ok(self.journal.flush(self.now(), || self.store.begin())?)
+        self.journal.flush(self.now(), || self.store.begin())?;
+        self.make_moves()
     }
 
     /// The end of the audit chain, to be kept somewhere else.
@@ -443,6 +453,7 @@ impl Patrol {
         let parameters = self.parameters();
         let mut call = Call::new(
             &self.store,
+            &self.keyring,
             self.now(),
             parameters,
             question.operation(),
@@ -463,7 +474,9 @@ impl Patrol {
         let result = answer.and_then(|yes| {
             question.check(&mut call, &yes)?;
             let value = conclude(&mut call, yes)?;
+            let moved = call.moved;
             call.commit()?;
+            self.moves.note(moved);
             Ok(value)
         });
         if let Some(draft) = draft {

@@ -5,7 +5,8 @@ use std::sync::Arc;
 use patrol::config::Config;
 use patrol::journal::{self, Reader};
 use patrol::service::{
-    Caller, Exchange, Matter, NewAccount, Origin, Patrol, Report, ServeLock, Settings, UserRef, WouldBe,
+    Answer, Caller, Exchange, Matter, NewAccount, Origin, Patrol, Report, ServeLock, Settings, UserRef,
+    WouldBe,
 };
 use patrol::time::ManualClock;
 use patrol_policy::Secret;
@@ -23,6 +24,11 @@ pub struct Kept {
 
 impl Kept {
     pub fn new() -> Self {
+        Self::under(None)
+    }
+
+    /// With this policy.
+    pub fn under(component: Option<Vec<u8>>) -> Self {
         let directory = tempfile::tempdir().unwrap();
         let clock = Arc::new(ManualClock::at(START));
         let mut config = Config::default();
@@ -30,6 +36,7 @@ impl Kept {
         let patrol = Patrol::open(Settings {
             clock: clock.clone(),
             config,
+            component: component.map(Arc::from),
             ..Settings::new(directory.path())
         })
         .unwrap();
@@ -197,6 +204,32 @@ fn the_policy_that_decided_would_decide_so_again_by_the_journal() {
     assert_eq!(report.changes, []);
     assert_eq!(report.totals.calls, kept.journal().len() as u64);
     assert!(report.totals.calls > 70);
+}
+
+#[test]
+fn a_policy_that_keeps_secrets_in_another_way_differs_in_nothing() {
+    let peppered = policies::read("peppered");
+    let kept = Kept::new();
+    a_month(&kept);
+    assert_eq!(kept.rehearse(&peppered).changes, []);
+    // The other way round: what is presented are secrets that are kept with the pepper.
+    let kept = Kept::under(Some(peppered.clone()));
+    a_month(&kept);
+    let schemes: Vec<_> = kept
+        .journal()
+        .iter()
+        .flat_map(|exchange| exchange.answers.clone())
+        .filter_map(|answer| match answer {
+            Answer::Token(_, seen) => seen.map(|seen| seen.scheme),
+            _ => None,
+        })
+        .collect();
+    assert!(schemes.iter().all(|scheme| *scheme == 2) && schemes.len() > 60);
+    for candidate in [patrol_tests::wasm::embedded(), &peppered] {
+        let report = kept.rehearse(candidate);
+        assert_eq!(report.changes, []);
+        assert!(report.totals.calls > 70);
+    }
 }
 
 #[test]

@@ -42,6 +42,8 @@ use super::Error;
 use super::call::Call;
 use super::decision::Decision;
 use super::exchange::{Answer, Asked, Exchange, Matches, Presented, Verdict};
+use super::moves::Move;
+use super::pepper::Keyring;
 use super::question::{
     Authenticate, ChangeMethod, CheckSession, CloseSession, Issue, ListTokens, OpenSession, PasswordSignIn,
     PreviewMethod, Revoke, RevokeAll, Rotate,
@@ -62,6 +64,8 @@ const TIDY: u32 = 10_000;
 struct Done {
     /// Whether it noted a use.
     used: bool,
+    /// The move of the presented token that it noted.
+    moved: Option<Move>,
     /// The text that it handed out.
     text: Option<Secret>,
 }
@@ -70,6 +74,7 @@ struct Done {
 pub(super) struct Replay {
     candidate: Policy<Call>,
     store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
     desk: Shared,
     until_tidy: u32,
 }
@@ -86,9 +91,12 @@ impl Replay {
             overruled: None,
             verdict: Verdict::Outage,
         };
-        let world = World::new(StandIns::new()?);
+        let stand_ins = StandIns::new()?;
+        let keyring = Arc::clone(&stand_ins.keyring);
+        let world = World::new(stand_ins);
         Ok(Self {
             candidate,
+            keyring,
             store: Arc::clone(store),
             desk: Shared::new(world, Arc::new(nothing), Arc::clone(store)),
             until_tidy: TIDY,
@@ -209,6 +217,7 @@ impl Replay {
     ) -> (Verdict, Done) {
         let mut call = Call::again(
             &self.store,
+            &self.keyring,
             exchange.at,
             exchange.parameters,
             question.operation(),
@@ -223,6 +232,7 @@ impl Replay {
         });
         let mut done = Done {
             used: call.used,
+            moved: call.moved,
             text: None,
         };
         match checked {

@@ -11,6 +11,7 @@ use super::desk::Desk;
 use super::world::Secrets;
 use crate::service::Error;
 use crate::service::exchange::{Answer, Asked, Presented, Verdict, Yes};
+use crate::service::moves::Move;
 
 /// Does so.
 pub(super) fn reconcile(desk: &mut Desk, verdict: &Verdict, done: Done) -> Result<(), Error> {
@@ -20,6 +21,9 @@ pub(super) fn reconcile(desk: &mut Desk, verdict: &Verdict, done: Done) -> Resul
         live: yes(&exchange.verdict),
         own: yes(verdict),
     };
+    if let Some(moved) = done.moved.filter(|_| both.own.is_some()) {
+        desk.move_token(&moved)?;
+    }
     match &exchange.question {
         Asked::Authenticate(Presented::Text { id, .. }, _) => desk.use_token(*id, at, &both, done.used),
         Asked::OpenSession(Presented::Text { id, .. }, _) => {
@@ -51,6 +55,23 @@ struct Both<'a> {
 }
 
 impl Desk {
+    /// A move to another scheme is made a moment after the yes.
+    fn move_token(&mut self, moved: &Move) -> Result<(), Error> {
+        let (generation, scheme, digest, previous) = moved.secrets();
+        if let Some(record) = self.live_token(moved.token(), false)? {
+            let delta = self
+                .world
+                .change_token(moved.token(), record.token.owner, Some(&record));
+            delta.secrets = Some(Secrets {
+                generation,
+                scheme,
+                digest,
+                previous,
+            });
+        }
+        Ok(())
+    }
+
     /// A live yes is a use (R5).
     fn use_token(&mut self, id: Id, at: Timestamp, both: &Both<'_>, used: bool) -> Result<(), Error> {
         let (live, own) = (both.live.is_some(), both.own.is_some() && used);

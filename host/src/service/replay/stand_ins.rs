@@ -5,12 +5,15 @@
 //! generation and on nothing else: it is the same one each time, and its digest is what the record shows to the policy.
 //! None of them authenticates anywhere: no database has their digests.
 
+use std::sync::Arc;
+
 use patrol_policy::Secret;
-use patrol_policy::token::{self, Kind, SCHEME_SHA256};
+use patrol_policy::token::{self, Kind, SCHEME_PEPPERED, SCHEME_SHA256};
 use patrol_policy::types::{Digest, Id};
 use zeroize::Zeroizing;
 
 use crate::service::Error;
+use crate::service::pepper::{Keyring, Pepper};
 
 /// What a secret stands in for.
 #[derive(Clone, Copy)]
@@ -24,13 +27,18 @@ enum Of {
 /// Makes them up.
 pub(super) struct StandIns {
     key: Zeroizing<[u8; 32]>,
+    /// Stands in for the pepper.
+    pub(super) keyring: Arc<Keyring>,
 }
 
 impl StandIns {
     pub(super) fn new() -> Result<Self, Error> {
         let mut key = Zeroizing::new([0; 32]);
         getrandom::fill(&mut *key).map_err(|error| Error::interrupted(&error.to_string()))?;
-        Ok(Self { key })
+        Ok(Self {
+            key,
+            keyring: Arc::new(Keyring::made_up()?),
+        })
     }
 
     /// The text of a token of this generation.
@@ -61,6 +69,11 @@ impl StandIns {
     pub(super) fn token_digest(&self, id: Id, generation: u32, scheme: u8) -> Digest {
         match scheme {
             SCHEME_SHA256 => token::digest(&self.secret(Of::Token, id, generation)),
+            SCHEME_PEPPERED => {
+                let digest = token::digest(&self.secret(Of::Token, id, generation));
+                let pepper: Option<Arc<Pepper>> = self.keyring.known();
+                pepper.map_or_else(Digest::default, |pepper| pepper.mac(&digest))
+            }
             // Erased, or of a scheme that the host does not know: nothing matches it.
             _ => Digest::default(),
         }

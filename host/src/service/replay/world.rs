@@ -214,8 +214,27 @@ impl World {
 
     /// The live record of a token that differs was seen again.
     pub(super) fn saw(&mut self, state: &TokenState) {
-        if let Some(delta) = self.tokens.get_mut(&state.token.id) {
-            delta.live = Some(*state);
+        let Some(delta) = self.tokens.get_mut(&state.token.id) else {
+            return;
+        };
+        delta.live = Some(*state);
+        // Moved to another scheme by both: it is the live one that counts from now on.
+        let stand_ins = &self.stand_ins;
+        let id = state.token.id;
+        let same = |secrets: &Secrets| {
+            let token = &state.token;
+            let digest = |generation, scheme| stand_ins.token_digest(id, generation, scheme);
+            let before = token.generation.saturating_sub(1);
+            let previous = token.previous.map(|previous| PreviousSecret {
+                digest: digest(before, previous.scheme),
+                ..previous
+            });
+            (secrets.generation, secrets.scheme) == (token.generation, token.scheme)
+                && secrets.digest == digest(token.generation, token.scheme)
+                && secrets.previous == previous
+        };
+        if delta.secrets.as_ref().is_some_and(same) {
+            delta.secrets = None;
         }
     }
 
