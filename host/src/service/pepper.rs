@@ -180,7 +180,7 @@ impl Keyring {
 
     /// A keyring of its own, with a pepper that is in no file: whatever is made with it fits nothing that is stored.
     pub(crate) fn made_up() -> Result<Self, Error> {
-        let pepper = Pepper::generate().map_err(|error| StoreError::from(error))?;
+        let pepper = Pepper::generate().map_err(StoreError::from)?;
         let keyring = Self::new(Path::new(""));
         keyring.remember(&Arc::new(pepper));
         Ok(keyring)

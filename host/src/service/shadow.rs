@@ -4,9 +4,11 @@
 //! there is no room, the candidate does not hear of it, which is counted. It runs on one thread, as a rehearsal does,
 //! with an overlay of its own ([`replay`](super::replay)): nothing that it does has an effect.
 
+mod work;
+
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, SyncSender, sync_channel};
+use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
@@ -16,12 +18,12 @@ use serde::{Deserialize, Serialize};
 
 use super::events::AuditEvent;
 use super::exchange::Exchange;
-use super::recorder::{Listener, Recorder};
+use super::recorder::Listener;
 use super::rehearsal::{Change, Difference, Rehearsal, Totals};
 use super::releases::{ReleaseError, hex, release_event};
 use super::{Caller, Patrol, ServeLock};
-use crate::store::{ReleaseRow, Store};
-use crate::time::Clock;
+use crate::store::ReleaseRow;
+use work::Work;
 
 /// Decisions that may wait for the candidate: what comes in within a second or so at high rates.
 const QUEUE: usize = 16_384;
@@ -31,8 +33,6 @@ const LATEST: usize = 100;
 const TOLD_APART: usize = 100_000;
 /// The event of its end.
 const ENDED: &str = "end_policy_shadow";
-/// How often the thread looks whether it is to end, while nothing is decided.
-const LOOK: Duration = Duration::from_millis(100);
 
 /// What a shadow found so far.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -377,105 +377,6 @@ impl Patrol {
                 .collect(),
             ..shading.about.clone()
         })
-    }
-}
-
-/// What the thread has.
-struct Work {
-    rehearsal: Rehearsal,
-    heard: Receiver<Arc<Exchange>>,
-    found: Arc<Mutex<Found>>,
-    stop: Arc<Stop>,
-    deadline: Option<Instant>,
-    recorder: Arc<Recorder>,
-    listener: Arc<dyn Listener>,
-    store: Arc<dyn Store>,
-    clock: Arc<dyn Clock>,
-    /// To be written in the end.
-    ended: AuditEvent,
-}
-
-impl Work {
-    fn run(mut self) {
-        let outcome = self.listen();
-        self.recorder.unlisten(&self.listener);
-        // What was heard before it was told to end, it answers.
-        let outcome = outcome.and_then(|()| {
-            while let Ok(exchange) = self.heard.try_recv() {
-                self.play(&exchange)?;
-            }
-            Ok(())
-        });
-        if let Err(error) = &outcome {
-            tracing::warn!(%error, "the shadow ended");
-        }
-        let now = self.clock.now();
-        let totals = self.rehearsal.totals();
-        let told = self
-            .stop
-            .event
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .take();
-        let event = told
-            .unwrap_or(self.ended)
-            .at(now)
-            .detail("calls", totals.calls)
-            .detail("changed", totals.changed)
-            .detail("faults", totals.faults);
-        let written = self.store.begin().and_then(|mut transaction| {
-            event.write(&mut *transaction)?;
-            transaction.commit()
-        });
-        if let Err(error) = written {
-            tracing::error!(%error, "the audit trail does not say that the shadow ended");
-        }
-        let mut found = lock(&self.found);
-        found.failure = outcome.err().map(|error| error.to_string());
-        found.ended = Some(now);
-    }
-
-    fn listen(&mut self) -> Result<(), super::Error> {
-        loop {
-            if self.stop.told.load(Ordering::Relaxed) {
-                return Ok(());
-            }
-            if self.deadline.is_some_and(|deadline| Instant::now() >= deadline) {
-                return Ok(());
-            }
-            match self.heard.recv_timeout(LOOK) {
-                Ok(exchange) => self.play(&exchange)?,
-                Err(RecvTimeoutError::Timeout) => {}
-                Err(RecvTimeoutError::Disconnected) => return Ok(()),
-            }
-        }
-    }
-
-    fn play(&mut self, exchange: &Arc<Exchange>) -> Result<(), super::Error> {
-        let difference = self.rehearsal.judge(exchange)?;
-        // Verdicts go first, wherever there are not enough processors for both.
-        std::thread::yield_now();
-        let mut found = lock(&self.found);
-        found.totals = self.rehearsal.totals();
-        let Some(difference) = difference else {
-            return Ok(());
-        };
-        found.unanswered = self.rehearsal.unanswered();
-        let kind = found.kinds.entry(difference.change.clone()).or_default();
-        kind.calls = kind.calls.saturating_add(1);
-        for (set, id) in [
-            (&mut kind.tokens, difference.subject.token),
-            (&mut kind.owners, difference.subject.owner),
-        ] {
-            if set.len() < TOLD_APART {
-                set.extend(id);
-            }
-        }
-        if found.latest.len() >= LATEST {
-            found.latest.pop_front();
-        }
-        found.latest.push_back(difference);
-        Ok(())
     }
 }
 
