@@ -8,7 +8,7 @@
 //! * `sqlite/per-call/bound` is the same token where one of 100 tenants, another one, is bound to a release of its own, and
 //!   `bound/own` where it is the token's tenant;
 //! * `sqlite/per-call/unheard`, `journal`, `shadow` and `journal+shadow`: with the decision written down, and heard by a
-//!   shadow;
+//!   shadow; `rehearse/authenticate` is such a decision put to a policy again;
 //! * at the end, `/check/nginx`, `/check/forward` and `/check/envoy` over HTTP against the same listener answering 204 at
 //!   once, one worker thread each.
 //!
@@ -32,7 +32,7 @@ use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::Path;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use axum::Router;
@@ -45,7 +45,7 @@ use patrol::gate::{Gate, Meters};
 use patrol::http;
 use patrol::policy::{Isolation, Options, Policy};
 use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
-use patrol::service::{Caller, NewAccount, Origin, Patrol, ServeLock, Settings};
+use patrol::service::{Caller, Exchange, Listener, NewAccount, Origin, Patrol, ServeLock, Settings};
 use patrol_policy::Engine;
 use patrol_policy::types::DAY;
 
@@ -224,6 +224,27 @@ fn decisions(criterion: &mut Criterion) {
     }
     patrol.end_journal();
     group.finish();
+    let ear = Arc::new(Ear::default());
+    patrol.listen(ear.clone());
+    patrol
+        .authenticate(&presented, AUDIENCE, &Origin::default())
+        .unwrap();
+    let exchange = ear.0.lock().unwrap().take().unwrap();
+    let component = Policy::<OneToken>::embedded();
+    let mut rehearsal = patrol.rehearse_component(component, None).unwrap();
+    criterion.bench_function("rehearse/authenticate", |bencher| {
+        bencher.iter(|| rehearsal.play(black_box(&exchange)).unwrap());
+    });
+}
+
+/// Keeps what it heard last.
+#[derive(Default)]
+struct Ear(Mutex<Option<Arc<Exchange>>>);
+
+impl Listener for Ear {
+    fn hear(&self, exchange: &Arc<Exchange>) {
+        *self.0.lock().unwrap() = Some(Arc::clone(exchange));
+    }
 }
 
 /// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
