@@ -63,7 +63,8 @@ fn build() -> Result<(), String> {
     println!("cargo::rerun-if-changed=build.rs");
     println!("cargo::rerun-if-changed=build");
     for input in [
-        "guest",
+        "guest/Cargo.toml",
+        "guest/src",
         "wit",
         "Cargo.toml",
         "Cargo.lock",

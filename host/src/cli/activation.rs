@@ -46,8 +46,9 @@ impl<'a> StagedRecord<'a> {
 }
 
 pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
-    let release = release::read(file)?;
-    let row = session.open()?.stage(&caller(), &release)?;
+    let patrol = session.open()?;
+    let release = release::read(file, patrol.config().policy.max_component.bytes())?;
+    let row = patrol.stage(&caller(), &release)?;
     let record = StagedRecord::of(&row, false);
     session.out.answer(&record, || {
         let id = record.id.get(..12).unwrap_or_default();

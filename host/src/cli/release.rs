@@ -11,6 +11,7 @@ use serde::Serialize;
 use super::Session;
 use super::failure::Exit;
 use super::print::{fields, hex, or_dash, plain};
+use crate::policy::limits::COMPONENT_CEILING;
 use crate::release::{CONTRACT, HOST_VERSION, Manifest, Release, SecretKey};
 use crate::time::{Clock as _, SystemClock, rfc3339};
 
@@ -104,9 +105,9 @@ pub(super) fn sign(session: &mut Session, args: SignArgs) -> anyhow::Result<Exit
     Ok(Exit::Done)
 }
 
-/// Says what is in a file, whoever signed it.
+/// Says what is in a file, whoever signed it and whatever its size.
 pub(super) fn inspect(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
-    let release = read(file)?;
+    let release = read(file, COMPONENT_CEILING)?;
     let record = ReleaseRecord::of(&release, None);
     session.out.answer(&record, || record.text())?;
     Ok(Exit::Done)
@@ -115,7 +116,7 @@ pub(super) fn inspect(session: &mut Session, file: &Path) -> anyhow::Result<Exit
 /// Says whether a file is a release that this host would take, by the keys in the configuration.
 pub(super) fn verify(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
     let policy = session.config()?.policy;
-    let release = read(file)?;
+    let release = read(file, policy.max_component.bytes())?;
     release.check(&policy.trusted_keys(), policy.allow_unsigned)?;
     let record = ReleaseRecord::of(&release, None);
     session.out.answer(&record, || {
@@ -131,8 +132,8 @@ pub(super) fn verify(session: &mut Session, file: &Path) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-pub(super) fn read(file: &Path) -> anyhow::Result<Release> {
-    let read = Release::read(file);
+pub(super) fn read(file: &Path, max_component: usize) -> anyhow::Result<Release> {
+    let read = Release::read(file, max_component);
     Ok(read.with_context(|| format!("cannot read the release {}", file.display()))??)
 }
 

@@ -7,8 +7,9 @@ use std::net::SocketAddr;
 
 use http::HeaderName;
 
-use super::{Config, Server, Step};
+use super::{Config, Server, Size, Step};
 use crate::release::PublicKey;
+use crate::policy::limits::{COMPONENT_CEILING, MEMORY_CEILING, TABLE_CEILING};
 use crate::time::{Millis, print_duration};
 
 /// Something that cannot be, and where.
@@ -68,6 +69,7 @@ impl Config {
             ("session_lifetime", policy.session_lifetime),
             ("session_idle", policy.session_idle),
             ("deadline", policy.deadline),
+            ("trial", policy.trial),
         ];
         for (name, Millis(value)) in durations {
             if value == 0 {
@@ -100,6 +102,28 @@ impl Config {
         for (name, value, low, high, why) in counts {
             if value < low || value > high {
                 found.add(&["policy", name], format!("it is {value}; {why}"));
+            }
+        }
+        if !(1..=TABLE_CEILING).contains(&usize::try_from(policy.table_elements).unwrap_or(usize::MAX)) {
+            found.add(
+                &["policy", "table_elements"],
+                format!(
+                    "it is {}; it must be from 1 to {TABLE_CEILING}",
+                    policy.table_elements
+                ),
+            );
+        }
+        let sizes = [
+            ("max_component", policy.max_component, 1, COMPONENT_CEILING),
+            ("memory", policy.memory, 1 << 16, MEMORY_CEILING),
+        ];
+        for (name, value, least, most) in sizes {
+            let (least, most) = (Size::of(least), Size::of(most));
+            if value < least || value > most {
+                found.add(
+                    &["policy", name],
+                    format!("it is {value}; it must be from {least} to {most}"),
+                );
             }
         }
         found.within([key("policy"), key("trusted_keys")], |found| {

@@ -11,7 +11,7 @@ use super::report::{Difference, FailedStep, Report, moment};
 use super::step::Step;
 use super::world::{Facts, World};
 use super::{Scenario, report};
-use crate::config::Config;
+use crate::config::{Config, PolicyConfig};
 use crate::service::{Error, OpenError, Patrol, Settings};
 use crate::time::ManualClock;
 
@@ -20,6 +20,7 @@ use crate::time::ManualClock;
 pub struct Bench {
     directory: TempDir,
     component: Option<Arc<[u8]>>,
+    running: Option<PolicyConfig>,
     runs: AtomicU32,
 }
 
@@ -33,8 +34,18 @@ impl Bench {
         Ok(Self {
             directory,
             component,
+            running: None,
             runs: AtomicU32::new(0),
         })
+    }
+
+    /// Has the component run as a configuration says ([`PolicyConfig::running_as`]), whatever the scenarios say.
+    #[must_use]
+    pub fn running_as(self, policy: PolicyConfig) -> Self {
+        Self {
+            running: Some(policy),
+            ..self
+        }
     }
 
     /// Runs a scenario on fresh data.
@@ -50,7 +61,10 @@ impl Bench {
         let clock = Arc::new(ManualClock::at(scenario.start));
         let patrol = Patrol::open(Settings {
             config: Config {
-                policy: scenario.policy.clone(),
+                policy: match &self.running {
+                    Some(running) => scenario.policy.clone().running_as(running),
+                    None => scenario.policy.clone(),
+                },
                 ..Config::default()
             },
             component: self.component.clone(),

@@ -199,7 +199,12 @@ impl Patrol {
             source,
         };
         shelf.make().map_err(failed)?;
-        trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        trial::run(
+            &shelf.scratch(),
+            self.options.cache_dir.as_deref(),
+            release.component(),
+            &self.config().policy,
+        )?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -279,6 +284,7 @@ impl Patrol {
 
     fn check_release(&self, release: &Release) -> Result<(), Unfit> {
         let policy = &self.config().policy;
+        release.check_size(policy.max_component.bytes())?;
         release.check(&policy.trusted_keys(), policy.allow_unsigned)
     }
 }

@@ -1,15 +1,15 @@
 //! Trying out a policy before it is let near anybody's tokens: it is compiled, started, and asked questions whose answers
 //! are known, on records of its own that are thrown away.
 //!
-//! All of it happens on a thread of its own, which is waited for no longer than [`PATIENCE`]. A compiler cannot be
-//! interrupted: a thread that takes longer is left behind, and its directory with it, until the process ends.
+//! All of it happens on a thread of its own, which is waited for no longer than `[policy] trial` says. A compiler cannot
+//! be interrupted: a thread that takes longer is left behind, and its directory with it, until the process ends.
 //!
 //! [`KNOWN_ANSWERS`] are few: what no policy may get wrong. Longer stories about a policy belong into entries of their
 //! own there.
 
 use std::fs::DirBuilder;
 use std::os::unix::fs::DirBuilderExt as _;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::mpsc::{RecvTimeoutError, channel};
 use std::time::Duration;
@@ -21,10 +21,7 @@ use super::{Caller, Error, NewAccount, NewToken, Origin, Patrol, Settings};
 use crate::config::{Config, PolicyConfig};
 use crate::policy::{Options, Policy};
 use crate::release::{Step, Unfit};
-use crate::time::ManualClock;
-
-/// How long a policy may take for all of it.
-pub(super) const PATIENCE: Duration = Duration::from_secs(30);
+use crate::time::{ManualClock, print_duration};
 
 const AUDIENCE: &str = "api";
 
@@ -47,33 +44,42 @@ const KNOWN_ANSWERS: [KnownAnswer; 6] = [
     ("a change of method ends tokens (R9)", ends_tokens),
 ];
 
-/// Tries out a component in a directory that is made for it, and removed.
-pub(super) fn run(scratch: &Path, component: &[u8], config: &PolicyConfig) -> Result<(), Unfit> {
+/// Tries out a component in a directory that is made for it, and removed; its compiled code stays in `compiled`.
+pub(super) fn run(
+    scratch: &Path,
+    compiled: Option<&Path>,
+    component: &[u8],
+    config: &PolicyConfig,
+) -> Result<(), Unfit> {
     let (told, verdict) = channel();
+    let patience = config.trial;
     let (directory, component) = (scratch.to_owned(), Arc::<[u8]>::from(component));
+    let compiled = compiled.map(Path::to_owned);
     let config = Config {
         policy: PolicyConfig {
-            isolation: config.isolation,
             deadline: config.deadline,
-            ..PolicyConfig::default()
+            ..PolicyConfig::default().running_as(config)
         },
         ..Config::default()
     };
     let started = std::thread::Builder::new()
         .name("trial".to_owned())
         .spawn(move || {
-            let verdict = try_out(&directory, component, config);
+            let verdict = try_out(&directory, compiled, component, config);
             // Best effort: nothing of this name is ever read.
             let _ = std::fs::remove_dir_all(&directory);
             // Nobody waits for it any more, where it took too long.
             let _ = told.send(verdict);
         });
     started.map_err(|error| Unfit::at(Step::Component, format!("it cannot be tried out: {error}")))?;
-    match verdict.recv_timeout(PATIENCE) {
+    match verdict.recv_timeout(Duration::from_millis(patience.0)) {
         Ok(verdict) => verdict,
         Err(RecvTimeoutError::Timeout) => Err(Unfit::at(
             Step::Component,
-            format!("to compile and try it took longer than {} s", PATIENCE.as_secs()),
+            format!(
+                "to compile it and try it out took longer than the {} of `[policy] trial`",
+                print_duration(patience.0)
+            ),
         )),
         Err(RecvTimeoutError::Disconnected) => {
             Err(Unfit::at(Step::Component, "the trial ended without a verdict"))
@@ -96,7 +102,12 @@ struct Trial {
     owner: Id,
 }
 
-fn try_out(directory: &Path, component: Arc<[u8]>, config: Config) -> Result<(), Unfit> {
+fn try_out(
+    directory: &Path,
+    compiled: Option<PathBuf>,
+    component: Arc<[u8]>,
+    config: Config,
+) -> Result<(), Unfit> {
     let unable = |error: &dyn std::fmt::Display| {
         Unfit::at(Step::Component, format!("it cannot be tried out: {error}"))
     };
@@ -108,6 +119,8 @@ fn try_out(directory: &Path, component: Arc<[u8]>, config: Config) -> Result<(),
     let patrol = Patrol::open(Settings {
         config,
         component: Some(component),
+        // What is activated later need not be compiled again.
+        compiled,
         clock: Arc::<ManualClock>::clone(&clock),
         ..Settings::new(directory)
     });
