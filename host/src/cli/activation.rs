@@ -61,7 +61,8 @@ pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> 
 }
 
 pub(super) fn list(session: &mut Session) -> anyhow::Result<Exit> {
-    let (releases, activations) = session.open()?.releases()?;
+    let patrol = session.open()?;
+    let (releases, activations) = (patrol.releases()?, patrol.activations(None)?);
     let active = activations.first().map(|row| row.digest);
     let mut list = session
         .out
@@ -86,7 +87,7 @@ pub(super) fn list(session: &mut Session) -> anyhow::Result<Exit> {
 pub(super) fn activate(session: &mut Session, id: &str, allow_downgrade: bool) -> anyhow::Result<Exit> {
     let patrol = session.open()?;
     let lock = ServeLock::take(patrol.data())?;
-    let row = patrol.activate(&lock, &caller(), id, allow_downgrade)?;
+    let row = patrol.activate(&lock, &caller(), id, None, allow_downgrade)?;
     let record = StagedRecord::of(&row, true);
     session
         .out
@@ -97,7 +98,7 @@ pub(super) fn activate(session: &mut Session, id: &str, allow_downgrade: bool) -
 pub(super) fn rollback(session: &mut Session) -> anyhow::Result<Exit> {
     let patrol = session.open()?;
     let lock = ServeLock::take(patrol.data())?;
-    let row = patrol.rollback(&lock, &caller())?;
+    let row = patrol.rollback(&lock, &caller(), None)?;
     let record = row.as_ref().map(|row| StagedRecord::of(row, true));
     session.out.answer(&record, || match &record {
         Some(record) => format!("active: {}", record.named()),

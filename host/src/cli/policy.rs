@@ -26,6 +26,18 @@ pub(super) enum PolicyCommand {
     },
     /// Make a release of a component: a file with its manifest and signature
     Sign(SignArgs),
+    /// Print what is signed of a release, for `ssh-keygen -Y sign -n patrol-release`
+    Message {
+        /// The release
+        file: PathBuf,
+    },
+    /// Put the signature that `ssh-keygen -Y sign` made into a release that has none
+    Attach {
+        /// The release
+        file: PathBuf,
+        /// The signature
+        signature: PathBuf,
+    },
     /// Say what is in a release, whoever signed it
     Inspect {
         /// The release
@@ -69,7 +81,12 @@ Examples:
   patrol --json policy show | jq -r .digest
   patrol policy keygen release.key
   patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --key release.key
-  patrol policy verify stricter-1.2.0.patrol";
+  patrol policy verify stricter-1.2.0.patrol
+
+With a key of OpenSSH, which may live in an agent or a security token, and is trusted by its line in the .pub file:
+  patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --unsigned
+  patrol policy message stricter-1.2.0.patrol | ssh-keygen -Y sign -n patrol-release -f ~/.ssh/id_ed25519 > sig
+  patrol policy attach stricter-1.2.0.patrol sig";
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
@@ -112,6 +129,8 @@ pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Resu
         PolicyCommand::Show => show(session),
         PolicyCommand::Keygen { file } => release::keygen(session, &file),
         PolicyCommand::Sign(args) => release::sign(session, args),
+        PolicyCommand::Message { file } => release::message(session, &file),
+        PolicyCommand::Attach { file, signature } => release::attach(session, &file, &signature),
         PolicyCommand::Inspect { file } => release::inspect(session, &file),
         PolicyCommand::Verify { file } => release::verify(session, &file),
         PolicyCommand::Stage { file } => activation::stage(session, &file),

@@ -7,9 +7,10 @@ use std::path::{Path, PathBuf};
 use anyhow::Context as _;
 use clap::Args;
 use serde::Serialize;
+use tempfile::NamedTempFile;
 
 use super::Session;
-use super::failure::Exit;
+use super::failure::{Exit, Failure};
 use super::print::{fields, hex, or_dash, plain};
 use crate::policy::limits::COMPONENT_CEILING;
 use crate::release::{CONTRACT, HOST_VERSION, Manifest, Release, SecretKey};
@@ -101,6 +102,40 @@ pub(super) fn sign(session: &mut Session, args: SignArgs) -> anyhow::Result<Exit
         });
     written.with_context(|| format!("cannot write the release {}", file.display()))?;
     let record = ReleaseRecord::of(&release, Some(&file));
+    session.out.answer(&record, || record.text())?;
+    Ok(Exit::Done)
+}
+
+/// Prints what is signed, as it is: another program signs it.
+pub(super) fn message(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
+    let release = read(file, COMPONENT_CEILING)?;
+    session.out.bytes(&release.message())?;
+    Ok(Exit::Done)
+}
+
+/// Puts an SSH signature into a release, in place: nobody but its maker has seen it without.
+pub(super) fn attach(session: &mut Session, file: &Path, signature: &Path) -> anyhow::Result<Exit> {
+    let release = read(file, COMPONENT_CEILING)?;
+    if let Some(signer) = release.signer() {
+        let message = format!(
+            "{} is signed already, by {signer}: nothing was changed",
+            file.display()
+        );
+        return Err(Failure::Usage(message).into());
+    }
+    let text = std::fs::read(signature)
+        .with_context(|| format!("cannot read the signature {}", signature.display()))?;
+    let release = release.with_ssh_signature(&text)?;
+    let directory = file.parent().filter(|parent| !parent.as_os_str().is_empty());
+    let written = NamedTempFile::new_in(directory.unwrap_or(Path::new("."))).and_then(|mut out| {
+        out.write_all(&release.to_bytes())?;
+        out.as_file()
+            .set_permissions(std::fs::metadata(file)?.permissions())?;
+        out.as_file().sync_all()?;
+        Ok(out.persist(file)?)
+    });
+    written.with_context(|| format!("cannot write the release {}", file.display()))?;
+    let record = ReleaseRecord::of(&release, Some(file));
     session.out.answer(&record, || record.text())?;
     Ok(Exit::Done)
 }

@@ -65,13 +65,8 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     config.check()?;
     let patrol = session.open_with(true, true)?;
     let lock = ServeLock::take(patrol.data())?;
-    // With the lock held, nobody activates another release.
-    let patrol = if patrol.is_outdated()? {
-        drop(patrol);
-        session.open_with(true, false)?
-    } else {
-        patrol
-    };
+    // With the lock held, nobody activates another release any more.
+    patrol.refresh_policies(&lock)?;
     patrol.note_passed_over()?;
     let patrol = Arc::new(patrol);
     // Counting costs little, but nothing is less, where nobody asks.

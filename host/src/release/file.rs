@@ -7,6 +7,7 @@ use std::path::Path;
 use sha2::{Digest as _, Sha256};
 
 use super::manifest::LARGEST as LARGEST_MANIFEST;
+use super::signature::{LARGEST as LARGEST_SIGNATURE, Signature};
 use super::{CONTRACT, HOST_VERSION, Manifest, PublicKey, SecretKey, Step, Unfit, hex};
 use crate::policy::limits::COMPONENT_CEILING;
 
@@ -14,10 +15,8 @@ use crate::policy::limits::COMPONENT_CEILING;
 const MAGIC: &[u8] = b"patrol-release-1\n";
 /// The same, whatever the version.
 const ANY_MAGIC: &[u8] = b"patrol-release-";
-/// Bytes of a signer's key and signature.
-const SIGNED: usize = 32 + 64;
 /// Bytes of a file besides the component: the other two parts, the lengths of all three, and the first line.
-const BESIDES: usize = LARGEST_MANIFEST + SIGNED + 12 + MAGIC.len();
+const BESIDES: usize = LARGEST_MANIFEST + LARGEST_SIGNATURE + 12 + MAGIC.len();
 /// Bytes of the largest file that any host takes.
 pub const LARGEST: usize = COMPONENT_CEILING + BESIDES;
 
@@ -27,7 +26,9 @@ pub struct Release {
     manifest: Manifest,
     /// As it stands in the file, which is what was signed.
     text: Vec<u8>,
-    signature: Option<(PublicKey, [u8; 64])>,
+    signature: Option<Signature>,
+    /// As it stands in the file; empty: there is none.
+    signed: Vec<u8>,
     component: Vec<u8>,
 }
 
@@ -42,13 +43,36 @@ impl Release {
         let text = manifest.text()?.into_bytes();
         // Nothing is written that would not be read.
         let manifest = Manifest::parse(&text)?;
-        let signature = key.map(|key| (key.public(), key.sign(&message(&text))));
-        Ok(Self {
+        let unsigned = Self {
             manifest,
             text,
-            signature,
+            signature: None,
+            signed: Vec::new(),
             component,
-        })
+        };
+        match key {
+            Some(key) => {
+                let signature = Signature::make(key, &unsigned.message());
+                unsigned.with(signature)
+            }
+            None => Ok(unsigned),
+        }
+    }
+
+    /// The same with the signature that `ssh-keygen -Y sign -n patrol-release` made of [`message`](Self::message).
+    ///
+    /// # Errors
+    /// At the step [`Signature`](Step::Signature): it is none, or one of something else.
+    pub fn with_ssh_signature(self, text: &[u8]) -> Result<Self, Unfit> {
+        let signed = self.with(Signature::from_ssh(text)?)?;
+        signed.check_signature()?;
+        Ok(signed)
+    }
+
+    fn with(mut self, signature: Signature) -> Result<Self, Unfit> {
+        self.signed = signature.to_bytes()?;
+        self.signature = Some(signature);
+        Ok(self)
     }
 
     /// Reads a file; no more of it than a release may have whose component has at most `max_component` bytes, which is
@@ -89,26 +113,11 @@ impl Release {
             return Err(wrong("its file goes on after its end: get it again"));
         }
         check_size(component.len(), COMPONENT_CEILING)?;
-        let signature = match (signature.split_first_chunk::<32>(), signature) {
-            (_, []) => None,
-            (Some((key, signature)), _) => {
-                let unknown = |_| Unfit::at(Step::Signature, "its signature has not the length of one");
-                let signature = <[u8; 64]>::try_from(signature).map_err(unknown)?;
-                let key = PublicKey::from_bytes(key)
-                    .ok_or_else(|| Unfit::at(Step::Signature, "its signer's key is not a public key"))?;
-                Some((key, signature))
-            }
-            (None, _) => {
-                return Err(Unfit::at(
-                    Step::Signature,
-                    "its signature has not the length of one",
-                ));
-            }
-        };
         Ok(Self {
             manifest: Manifest::parse(text)?,
             text: text.to_owned(),
-            signature,
+            signature: Signature::parse(signature)?,
+            signed: signature.to_owned(),
             component: component.to_owned(),
         })
     }
@@ -116,13 +125,8 @@ impl Release {
     /// The file's content.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let signature = self.signature.map(|(key, signature)| {
-            let mut both = key.to_bytes().to_vec();
-            both.extend(signature);
-            both
-        });
         let mut bytes = MAGIC.to_vec();
-        for part in [&self.text, &signature.unwrap_or_default(), &self.component] {
+        for part in [&self.text, &self.signed, &self.component] {
             // INVARIANT: no part is longer than `LARGEST`.
             let length = u32::try_from(part.len()).unwrap_or(u32::MAX);
             bytes.extend(length.to_be_bytes());
@@ -143,6 +147,12 @@ impl Release {
         &self.manifest
     }
 
+    /// What is signed: the first line of the file and the manifest.
+    #[must_use]
+    pub fn message(&self) -> Vec<u8> {
+        [MAGIC, &self.text].concat()
+    }
+
     /// The component.
     #[must_use]
     pub fn component(&self) -> &[u8] {
@@ -153,7 +163,7 @@ impl Release {
     #[must_use]
     pub const fn signer(&self) -> Option<&PublicKey> {
         match &self.signature {
-            Some((key, _)) => Some(key),
+            Some(signature) => Some(signature.key()),
             None => None,
         }
     }
@@ -212,7 +222,7 @@ impl Release {
     /// At the step [`Signature`](Step::Signature).
     pub fn check_signature(&self) -> Result<(), Unfit> {
         match &self.signature {
-            Some((key, signature)) if !key.verifies(&message(&self.text), signature) => Err(Unfit::at(
+            Some(signature) if !signature.holds(&self.message()) => Err(Unfit::at(
                 Step::Signature,
                 "its signature does not hold: manifest or signature were altered",
             )),
@@ -234,11 +244,6 @@ fn check_size(bytes: usize, limit: usize) -> Result<(), Unfit> {
         format!("it has {bytes} bytes or more, where no host allows more than {limit}: build it smaller")
     };
     Err(Unfit::at(Step::Size, why))
-}
-
-/// What is signed.
-fn message(text: &[u8]) -> Vec<u8> {
-    [MAGIC, text].concat()
 }
 
 /// The next part of a file, and what follows it.
@@ -313,7 +318,8 @@ mod tests {
         );
 
         let mut other = release.clone();
-        other.signature.as_mut().unwrap().1[7] ^= 1;
+        other.signed[40] ^= 1;
+        let other = Release::parse(&other.to_bytes()).unwrap();
         assert_eq!(other.check(&[key], true).unwrap_err().step, Step::Signature);
 
         let large = vec![0; LARGEST + 1];
@@ -337,7 +343,7 @@ mod tests {
         assert_eq!(unsigned.check(&[key], true), Ok(()));
         // A signature cannot be taken off a release to have it pass as another that is known.
         let mut bare = release.clone();
-        bare.signature = None;
+        (bare.signature, bare.signed) = (None, Vec::new());
         assert_ne!(bare.digest(), release.digest());
     }
 

@@ -1,6 +1,7 @@
 //! The keys by which releases are signed and trusted.
 //!
-//! A public key is one word, `ed25519:` and 43 characters, to be put in a configuration. A secret key is a file that
+//! A public key is one word, `ed25519:` and 43 characters, to be put in a configuration, or the line that OpenSSH has for
+//! it (`ssh-ed25519 AAAA… comment`). A secret key is a file that
 //! only its owner can read; it is not protected by a passphrase, so it belongs on the machine that makes releases, and
 //! not on one that runs them.
 
@@ -50,7 +51,10 @@ pub enum KeyError {
         path: PathBuf,
     },
     /// It is no public key.
-    #[error("it is not a public key: `ed25519:` and 43 characters, as `patrol policy keygen` prints it")]
+    #[error(
+        "it is not a public key: `ed25519:` and 43 characters, as `patrol policy keygen` prints it, or a line of an \
+         ssh-ed25519 key's .pub file"
+    )]
     Public,
     /// The system gives no randomness.
     #[error("no randomness for a new signing key: {0}")]
@@ -88,8 +92,15 @@ impl FromStr for PublicKey {
     type Err = KeyError;
 
     fn from_str(text: &str) -> Result<Self, KeyError> {
-        text.strip_prefix(PUBLIC)
-            .and_then(decode)
+        let bytes = match text.strip_prefix(PUBLIC) {
+            Some(digits) => decode(digits).map(|bytes| *bytes),
+            // As in `id_ed25519.pub`.
+            None => match ssh_key::PublicKey::from_openssh(text) {
+                Ok(key) => key.key_data().ed25519().map(|key| key.0),
+                Err(_) => None,
+            },
+        };
+        bytes
             .and_then(|bytes| Self::from_bytes(&bytes))
             .ok_or(KeyError::Public)
     }

@@ -5,7 +5,8 @@
 //! ```text
 //! patrol-release-1\n
 //! length  manifest     TOML text in its one canonical form, the component's SHA-256 in it
-//! length  signature    the signer's ed25519 public key and signature (32 + 64 bytes); empty: unsigned
+//! length  signature    the signer's ed25519 public key and signature (32 + 64 bytes), or an SSH signature as text;
+//!                      empty: unsigned
 //! length  component    the WebAssembly component
 //! ```
 //!
@@ -21,6 +22,7 @@ mod file;
 mod keys;
 mod manifest;
 mod shelf;
+mod signature;
 
 use std::fmt::{self, Display};
 
@@ -28,6 +30,7 @@ pub use file::{LARGEST, Release};
 pub use keys::{KeyError, PublicKey, SecretKey};
 pub use manifest::{CONTRACT, HOST_VERSION, Manifest};
 pub use shelf::Shelf;
+pub use signature::SSH_NAMESPACE;
 
 /// Where on its way a release was refused.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -7,8 +7,9 @@ use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
 use patrol_policy::types::{Audience, ClosedSession, End, Id, Timestamp};
 
-use super::call::{Call, Operation};
+use super::call::Call;
 use super::events::AuditEvent;
+use super::question::{Authenticate, CheckSession, CloseSession, OpenSession};
 use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, accounts, floor};
 use crate::store::{AccountRow, SessionRow, StoreError, TokenRow};
 
@@ -179,31 +180,31 @@ impl Patrol {
     ) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
-        let (mut call, answer) =
-            self.policy
-                .authenticate(self.call(Operation::Authenticate), presented, audience);
-        let grant = call.settle(answer)?;
-        let now = call.now;
-        let allowed = (grant.token, grant.owner, grant.tenant);
-        let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
-        floor::check_token(presented, allowed, &seen.state, audience, now)?;
-        let (state, row) = (seen.state, Arc::clone(&seen.row));
-        if call.used {
-            // What is on disk is `row`; `state` has uses of this process that may not be.
-            let created = row.state.token.created;
-            let stored = row.state.token.last_used.unwrap_or(created);
-            // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
-            // that counts: what is on disk must not go on saying otherwise.
-            let durable = now < created
-                || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= self.parameters().idle_after;
-            let address = origin.address.map(|address| address.to_string());
-            self.store
-                .record_use(state.token.id, now, address.as_deref(), durable)?;
-        }
-        Ok(Identity {
-            names: Names::Token(row),
-            session: None,
-            ends: grant.ends,
+        let question = Authenticate { presented, audience };
+        self.put(&question, |call, grant| {
+            let now = call.now;
+            let allowed = (grant.token, grant.owner, grant.tenant);
+            let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
+            floor::check_token(presented, allowed, &seen.state, audience, now)?;
+            let (state, row) = (seen.state, Arc::clone(&seen.row));
+            if call.used {
+                // What is on disk is `row`; `state` has uses of this process that may not be.
+                let created = row.state.token.created;
+                let stored = row.state.token.last_used.unwrap_or(created);
+                // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
+                // that counts: what is on disk must not go on saying otherwise.
+                let durable = now < created
+                    || now.saturating_sub(stored).saturating_add(WRITE_THROUGH)
+                        >= self.parameters().idle_after;
+                let address = origin.address.map(|address| address.to_string());
+                self.store
+                    .record_use(state.token.id, now, address.as_deref(), durable)?;
+            }
+            Ok(Identity {
+                names: Names::Token(row),
+                session: None,
+                ends: grant.ends,
+            })
         })
     }
 
@@ -215,42 +216,39 @@ impl Patrol {
         const EVENT: &str = "login_with_personal_access_token";
         let result = self.check_not_stalled().and_then(|()| {
             let audience = self.known_audience(audience)?;
-            self.decide(
-                Operation::OpenSession,
-                |policy, call| policy.open_session(call, presented, audience),
-                |call, opened| {
-                    let now = call.now;
-                    let grant = opened.grant;
-                    let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
-                    let allowed = (grant.token, grant.owner, grant.tenant);
-                    floor::check_token(presented, allowed, &seen.state, audience, now)?;
-                    let row = Arc::clone(&seen.row);
-                    floor::check_opened(call.opened, &call.closed, &opened)?;
-                    let used = call.used;
-                    let caller = token_caller(grant.token, origin);
-                    let event = AuditEvent::new(EVENT, now, &caller)
-                        .by_owner_of(&row)
-                        .session(opened.session);
-                    let transaction = call.transaction()?;
-                    if used {
-                        let address = origin.address.map(|address| address.to_string());
-                        transaction.put_use(grant.token, now, address.as_deref())?;
-                    }
-                    event.write(transaction)?;
-                    let names = Names::Token(row);
-                    let identity = Identity {
-                        names,
-                        session: Some(opened.session),
-                        ends: opened.ends,
-                    };
-                    Ok(SignIn {
-                        identity,
-                        secret: opened.secret,
-                        expires: opened.expires,
-                        token_ends: grant.ends,
-                    })
-                },
-            )
+            let question = OpenSession { presented, audience };
+            self.put(&question, |call, opened| {
+                let now = call.now;
+                let grant = opened.grant;
+                let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
+                let allowed = (grant.token, grant.owner, grant.tenant);
+                floor::check_token(presented, allowed, &seen.state, audience, now)?;
+                let row = Arc::clone(&seen.row);
+                floor::check_opened(call.opened, &call.closed, &opened)?;
+                let used = call.used;
+                let caller = token_caller(grant.token, origin);
+                let event = AuditEvent::new(EVENT, now, &caller)
+                    .by_owner_of(&row)
+                    .session(opened.session);
+                let transaction = call.transaction()?;
+                if used {
+                    let address = origin.address.map(|address| address.to_string());
+                    transaction.put_use(grant.token, now, address.as_deref())?;
+                }
+                event.write(transaction)?;
+                let names = Names::Token(row);
+                let identity = Identity {
+                    names,
+                    session: Some(opened.session),
+                    ends: opened.ends,
+                };
+                Ok(SignIn {
+                    identity,
+                    secret: opened.secret,
+                    expires: opened.expires,
+                    token_ends: grant.ends,
+                })
+            })
         });
         result.inspect_err(|error| self.note_refused(EVENT, Kind::Pat, presented, error, origin))
     }
@@ -276,23 +274,22 @@ impl Patrol {
     pub(super) fn verify_session(&self, presented: &[u8], audience: &str) -> Result<Identity, Error> {
         self.check_not_stalled()?;
         let audience = self.known_audience(audience)?;
-        let (mut call, answer) =
-            self.policy
-                .check_session(self.call(Operation::CheckSession), presented, audience);
-        let grant = call.settle(answer)?;
-        let allowed = (grant.session, grant.token, grant.owner, grant.tenant);
-        let row = session_floor(&call, presented, allowed, Some(audience))?;
-        let row = row.ok_or_else(invented)?;
-        if call.used {
-            let session = &row.state.session;
-            let unused = call.now.saturating_sub(session.last_used);
-            let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters().session_idle;
-            self.store.record_session_use(session.id, call.now, durable)?;
-        }
-        Ok(Identity {
-            names: Names::Session(row),
-            session: Some(grant.session),
-            ends: grant.ends,
+        let question = CheckSession { presented, audience };
+        self.put(&question, |call, grant| {
+            let allowed = (grant.session, grant.token, grant.owner, grant.tenant);
+            let row = session_floor(call, presented, allowed, Some(audience))?;
+            let row = row.ok_or_else(invented)?;
+            if call.used {
+                let session = &row.state.session;
+                let unused = call.now.saturating_sub(session.last_used);
+                let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters().session_idle;
+                self.store.record_session_use(session.id, call.now, durable)?;
+            }
+            Ok(Identity {
+                names: Names::Session(row),
+                session: Some(grant.session),
+                ends: grant.ends,
+            })
         })
     }
 
@@ -314,22 +311,18 @@ impl Patrol {
         presented: &[u8],
         origin: &Origin,
     ) -> Result<ClosedSession, Error> {
-        self.decide(
-            Operation::CloseSession,
-            |policy, call| policy.close_session(call, presented),
-            |call, closed| {
-                let allowed = (closed.session, closed.token, closed.owner, closed.tenant);
-                session_floor(call, presented, allowed, None)?;
-                floor::check_closed(&call.closed, &closed)?;
-                let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
-                let caller = token_caller(closed.token, origin);
-                let event = AuditEvent::new(LOGOUT, call.now, &caller)
-                    .by_owner_of(&row)
-                    .session(closed.session);
-                event.write(call.transaction()?)?;
-                Ok(closed)
-            },
-        )
+        self.put(&CloseSession { presented }, |call, closed| {
+            let allowed = (closed.session, closed.token, closed.owner, closed.tenant);
+            session_floor(call, presented, allowed, None)?;
+            floor::check_closed(&call.closed, &closed)?;
+            let row = Arc::clone(&call.seen_token(closed.token)?.ok_or_else(invented)?.row);
+            let caller = token_caller(closed.token, origin);
+            let event = AuditEvent::new(LOGOUT, call.now, &caller)
+                .by_owner_of(&row)
+                .session(closed.session);
+            event.write(call.transaction()?)?;
+            Ok(closed)
+        })
     }
 
     /// Verification must stop where uses cannot be written: R5 would no longer be exact after a restart.

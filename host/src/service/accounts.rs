@@ -20,9 +20,9 @@ use patrol_policy::types::{
 use zeroize::Zeroizing;
 
 use super::access::{Identity, LOGOUT, Names, invented};
-use super::call::Operation;
 use super::directory::{normalize, tenant_named};
 use super::events::AuditEvent;
+use super::question::PasswordSignIn;
 use super::{Caller, Error, Origin, Patrol, WRITE_THROUGH, floor};
 use crate::store::{
     AccountEpochs, AccountRow, AccountSession, PasswordRow, Read, StoreError, TenantRow, UserRow,
@@ -92,11 +92,10 @@ impl Patrol {
     /// # Errors
     /// Refusals as `wit/engine.wit` lists them for `decide-password-sign-in`.
     pub fn decide_password_sign_in(&self, user: Id) -> Result<(), Error> {
-        let call = self.call(Operation::Look);
-        let (mut call, answer) = self.policy.decide_password_sign_in(call, user);
-        call.settle(answer)?;
-        let owner = call.read()?.owner(user)?.ok_or_else(invented)?;
-        Ok(floor::check_password_owner(&owner)?)
+        self.put(&PasswordSignIn { owner: user }, |call, ()| {
+            let owner = call.read()?.owner(user)?.ok_or_else(invented)?;
+            Ok(floor::check_password_owner(&owner)?)
+        })
     }
 
     /// The user whose name and password these are, with how often the password was set. `about` is whom it was tried

@@ -12,8 +12,8 @@ use std::time::{Duration, Instant};
 
 use patrol_policy::types::Swept;
 
-use super::call::Operation;
 use super::events::AuditEvent;
+use super::question::{Sweep, Whose};
 use super::{Caller, Error, OpenError, Patrol, STALLED};
 
 /// Between two flushes; DESIGN asks for a second at most.
@@ -163,28 +163,25 @@ impl Patrol {
     /// # Errors
     /// As [`Patrol::sweep`].
     pub fn sweep_round(&self, limit: u32) -> Result<Swept, Error> {
-        self.decide(
-            Operation::Sweep,
-            |policy, call| policy.sweep(call, limit),
-            |call, mut swept| {
-                // Sessions that passwords opened are the host's own to judge, and to forget.
-                let parameters = self.parameters();
-                let (opened, used) = (
-                    call.now.saturating_sub(parameters.session_lifetime),
-                    call.now.saturating_sub(parameters.session_idle),
-                );
-                let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
-                swept.sessions = swept.sessions.saturating_add(forgotten);
-                swept.more |= forgotten >= limit && limit > 0;
-                if swept.ended > 0 || swept.forgotten > 0 {
-                    let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())
-                        .detail("ended", swept.ended)
-                        .detail("forgotten", swept.forgotten);
-                    event.write(call.transaction()?)?;
-                }
-                Ok(swept)
-            },
-        )
+        let whose = Whose::Everybody;
+        self.put(&Sweep { whose, limit }, |call, mut swept| {
+            // Sessions that passwords opened are the host's own to judge, and to forget.
+            let parameters = self.parameters();
+            let (opened, used) = (
+                call.now.saturating_sub(parameters.session_lifetime),
+                call.now.saturating_sub(parameters.session_idle),
+            );
+            let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
+            swept.sessions = swept.sessions.saturating_add(forgotten);
+            swept.more |= forgotten >= limit && limit > 0;
+            if swept.ended > 0 || swept.forgotten > 0 {
+                let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())
+                    .detail("ended", swept.ended)
+                    .detail("forgotten", swept.forgotten);
+                event.write(call.transaction()?)?;
+            }
+            Ok(swept)
+        })
         .inspect_err(|error| {
             let event = AuditEvent::new("sweep_personal_access_tokens", self.now(), &Caller::system());
             self.note(error, false, event);

@@ -24,6 +24,8 @@ mod events;
 mod floor;
 mod gateway;
 mod housekeeping;
+mod policies;
+mod question;
 mod releases;
 mod request_id;
 mod review;
@@ -35,18 +37,20 @@ mod vitals;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
 use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, Timestamp};
 
 use crate::config::{Config, check_audience};
-use crate::policy::{Answer, Options, Policy};
+use crate::policy::Options;
 use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
-use call::{Call, Operation};
+use call::Call;
 use events::{AuditEvent, Journal};
+use policies::{Loader, Policies, Running};
+use question::{Describe, Question, Whose};
 
 pub use access::{Identity, SignIn};
 pub use accounts::AccountSignIn;
@@ -57,7 +61,8 @@ pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use housekeeping::{Housekeeping, ServeLock};
-pub use releases::{PassedOver, ReleaseError};
+pub use policies::PassedOver;
+pub use releases::ReleaseError;
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
@@ -121,11 +126,11 @@ impl Settings {
 pub struct Patrol {
     data: PathBuf,
     configured: ArcSwap<Configured>,
-    policy: Policy<Call>,
-    /// How it is run, for others like it.
+    policies: ArcSwap<Policies>,
+    /// How policies are run.
     options: Options,
-    running: Option<ReleaseRow>,
-    passed_over: Vec<PassedOver>,
+    /// Held by whoever activates, so that what runs and what is stored change in the same order.
+    activating: Mutex<()>,
     store: Arc<dyn Store>,
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
@@ -186,18 +191,24 @@ impl Patrol {
             ),
             ..policy_config.options()
         };
-        let (policy, running, passed_over) = match &settings.component {
-            Some(component) => (Policy::load(component, &options)?, None, Vec::new()),
-            None => releases::load_active(&store, &settings.data, policy_config, &options)?,
+        let policies = match &settings.component {
+            Some(component) => Policies::fixed(component, &options)?,
+            None => {
+                let loader = Loader {
+                    data: &settings.data,
+                    config: policy_config,
+                    options: &options,
+                };
+                Policies::load(&store, &loader)?
+            }
         };
         settings.clock.observe(store.read()?.clock_mark()?);
         Ok(Self {
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
-            policy,
+            policies: ArcSwap::from_pointee(policies),
             options,
-            running,
-            passed_over,
+            activating: Mutex::new(()),
             store: Arc::new(store),
             clock: settings.clock,
             audiences: RwLock::new(HashMap::new()),
@@ -248,24 +259,28 @@ impl Patrol {
         &*self.store
     }
 
-    /// SHA-256 of the active policy.
+    /// SHA-256 of the component that decides for everybody but tenants with one of their own.
     #[must_use]
     pub fn policy_digest(&self) -> [u8; 32] {
-        self.policy.digest()
+        self.policies.load().everybody().policy.digest()
     }
 
-    /// What there is to know about the active policy.
+    /// What there is to know about the policy that decides for everybody but tenants with one of their own.
     ///
     /// # Errors
     /// A fault of the policy.
     pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
-        let description = self.look(|policy, call| policy.describe(call))?;
+        let policies = self.policies.load();
+        let running = policies.everybody();
+        let whose = Whose::Everybody;
+        let description = self.ask(running, &Describe { whose }, |_, description| Ok(description))?;
+        let policy = &running.policy;
         Ok(PolicyInfo {
             description,
-            digest: self.policy.digest(),
-            size: self.policy.size(),
-            imports: self.policy.imports().to_vec(),
-            exports: self.policy.exports().to_vec(),
+            digest: policy.digest(),
+            size: policy.size(),
+            imports: policy.imports().to_vec(),
+            exports: policy.exports().to_vec(),
         })
     }
 
@@ -307,34 +322,38 @@ impl Patrol {
         Ok(transaction.commit()?)
     }
 
-    fn call(&self, operation: Operation) -> Call {
-        Call::new(&self.store, self.now(), self.parameters(), operation, None)
-    }
-
-    /// Asks the policy something that changes nothing.
-    fn look<T>(&self, ask: impl FnOnce(&Policy<Call>, Call) -> Answer<Call, T>) -> Result<T, Error> {
-        let (mut call, answer) = ask(&self.policy, self.call(Operation::Look));
-        call.settle(answer)
-    }
-
-    /// Asks the policy for something that changes records. `conclude` sees a yes before it is committed, checks it,
-    /// and writes the audit event.
-    fn decide<Y, T>(
+    /// Puts a question to the policy that governs. `conclude` sees a yes, checks it, and writes down what follows from
+    /// it, before any of it is committed.
+    fn put<Q: Question, T>(
         &self,
-        operation: Operation,
-        ask: impl FnOnce(&Policy<Call>, Call) -> Answer<Call, Y>,
-        conclude: impl FnOnce(&mut Call, Y) -> Result<T, Error>,
+        question: &Q,
+        conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
-        let transaction = self.store.begin()?;
+        let policies = self.policies.load();
+        let running = policies.of(question.whose(), &*self.store)?;
+        self.ask(running, question, conclude)
+    }
+
+    /// As [`put`](Self::put), to this policy.
+    fn ask<Q: Question, T>(
+        &self,
+        running: &Running,
+        question: &Q,
+        conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let transaction = match Q::IN_TRANSACTION {
+            true => Some(self.store.begin()?),
+            false => None,
+        };
         // The time is taken with the lock held, so that what is written is in the order of time.
         let call = Call::new(
             &self.store,
             self.now(),
             self.parameters(),
-            operation,
-            Some(transaction),
+            question.operation(),
+            transaction,
         );
-        let (mut call, answer) = ask(&self.policy, call);
+        let (mut call, answer) = question.put(&running.policy, call);
         let yes = call.settle(answer)?;
         let value = conclude(&mut call, yes)?;
         call.commit()?;

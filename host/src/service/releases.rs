@@ -3,21 +3,21 @@
 //! A release is staged once everything that can be known of it is known: its file was judged
 //! ([`Release::check`]), its component was compiled and started under the limits of every policy, and it gave known
 //! answers in a throw-away data directory ([`trial`](super::trial)). Activation is one row, written together with its
-//! audit event, so a crash leaves the old release active or the new one.
-//!
-//! A start runs the active release, or, where that cannot be loaded, the one that was active before it, and so on down
-//! to the policy that is built in.
+//! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
+//! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
 
 use std::io;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
+use std::sync::{Arc, PoisonError};
 
-use super::call::Call;
+use patrol_policy::types::Id;
+
 use super::events::{AuditEvent, Caller};
+use super::policies::{Loader, PassedOver, Policies};
 use super::{Error, OpenError, Patrol, ServeLock, trial};
 use crate::config::PolicyConfig;
-use crate::policy::{Options, Policy};
-use crate::release::{Release, Shelf, Unfit};
-use crate::store::{ReleaseRow, Store, StoreError};
+use crate::release::{Release, Shelf, Step, Unfit};
+use crate::store::{ReleaseRow, StoreError};
 
 /// Why a release was not staged, activated or rolled back; nothing was changed.
 #[derive(Debug, thiserror::Error)]
@@ -58,6 +58,12 @@ pub enum ReleaseError {
     /// The built-in policy is active.
     #[error("the built-in policy is active: there is nothing to roll back")]
     BuiltIn,
+    /// The tenant has what everybody has.
+    #[error("the tenant has no release of its own: there is nothing to roll back")]
+    NotBound,
+    /// No policy at all can be run.
+    #[error(transparent)]
+    Run(#[from] OpenError),
     /// Something else failed.
     #[error(transparent)]
     Service(#[from] Error),
@@ -69,82 +75,45 @@ impl From<StoreError> for ReleaseError {
     }
 }
 
-/// A release that was active when the data directory was opened, and could not be loaded.
-#[derive(Clone, Debug)]
-pub struct PassedOver {
-    /// Which.
-    pub release: ReleaseRow,
-    /// Why, and what to do.
-    pub why: String,
-}
-
-/// What runs, by which row, and which releases should run instead.
-pub(super) type Loaded = (Policy<Call>, Option<ReleaseRow>, Vec<PassedOver>);
-
-/// The active release, or the last good one before it, or the built-in policy.
-pub(super) fn load_active(
-    store: &dyn Store,
-    data: &Path,
-    config: &PolicyConfig,
-    options: &Options,
-) -> Result<Loaded, OpenError> {
-    let mut passed_over = Vec::new();
-    for release in store.read()?.activations()? {
-        match load(data, &release, config, options) {
-            Ok(policy) => return Ok((policy, Some(release), passed_over)),
-            Err(why) => {
-                tracing::error!(
-                    name = release.name,
-                    version = release.version,
-                    release = release.number,
-                    why,
-                    "the active policy cannot be loaded: the one before it runs instead"
-                );
-                passed_over.push(PassedOver { release, why });
-            }
-        }
-    }
-    let embedded = Policy::load(Policy::<Call>::embedded(), options)?;
-    Ok((embedded, None, passed_over))
-}
-
-fn load(
-    data: &Path,
-    row: &ReleaseRow,
-    config: &PolicyConfig,
-    options: &Options,
-) -> Result<Policy<Call>, String> {
-    let release = Shelf::of(data)
-        .load(&row.digest)
-        .map_err(|unfit| unfit.to_string())?;
-    // Again: a key that is no longer trusted no longer decides.
-    release
-        .check(&config.trusted_keys(), config.allow_unsigned)
-        .map_err(|unfit| unfit.to_string())?;
-    Policy::load(release.component(), options).map_err(|error| error.to_string())
-}
-
 impl Patrol {
-    /// The release that runs; none: the built-in policy, or one that was given to [`Patrol::open`].
+    /// The release that decides for everybody but tenants with one of their own; none: the built-in policy, or one that
+    /// was given to [`Patrol::open`].
     #[must_use]
-    pub const fn running_release(&self) -> Option<&ReleaseRow> {
-        self.running.as_ref()
+    pub fn running_release(&self) -> Option<ReleaseRow> {
+        self.policies.load().everybody().release.clone()
+    }
+
+    /// The tenants with a release of their own, and which.
+    #[must_use]
+    pub fn running_for_tenants(&self) -> Vec<(Id, ReleaseRow)> {
+        let policies = self.policies.load();
+        let tenants = policies.tenants();
+        let mut running: Vec<_> = tenants
+            .filter_map(|(tenant, running)| Some((tenant, running.release.clone()?)))
+            .collect();
+        running.sort_by_key(|(tenant, _)| *tenant);
+        running
     }
 
     /// Releases that should run and could not be loaded.
     #[must_use]
-    pub fn passed_over(&self) -> &[PassedOver] {
-        &self.passed_over
+    pub fn passed_over(&self) -> Vec<PassedOver> {
+        self.policies.load().passed_over().to_vec()
     }
 
-    /// Whether another release was activated, or the active one rolled back, since the data directory was opened.
+    /// Puts in force what was activated and rolled back by other processes since.
     ///
     /// # Errors
-    /// An outage of the store.
-    pub fn is_outdated(&self) -> Result<bool, Error> {
-        let first = self.passed_over.first().map(|passed| &passed.release);
-        let active = self.store.read()?.activations()?;
-        Ok(active.first() != first.or(self.running.as_ref()))
+    /// An outage of the store, or a machine that cannot run any policy; what ran goes on then.
+    pub fn refresh_policies(&self, _no_server: &ServeLock) -> Result<(), OpenError> {
+        let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.policies.load().are_current(&*self.store)? {
+            return Ok(());
+        }
+        let config = self.config();
+        let policies = Policies::load(&*self.store, &self.loader(&config.policy))?;
+        self.policies.store(Arc::new(policies));
+        Ok(())
     }
 
     /// Has the audit trail say which releases should run and do not.
@@ -152,25 +121,33 @@ impl Patrol {
     /// # Errors
     /// An outage of the store.
     pub fn note_passed_over(&self) -> Result<(), Error> {
-        if self.passed_over.is_empty() {
+        let passed_over = self.passed_over();
+        if passed_over.is_empty() {
             return Ok(());
         }
         let mut transaction = self.store.begin()?;
-        for PassedOver { release, why } in &self.passed_over {
-            let event = release_event("pass_over_policy", self, &Caller::system(), release);
+        for PassedOver { release, tenant, why } in &passed_over {
+            let event = release_event("pass_over_policy", self, &Caller::system(), release, *tenant);
             event.detail("why", why.as_str()).write(&mut *transaction)?;
         }
         Ok(transaction.commit()?)
     }
 
-    /// All releases that were ever staged, the latest first, and those that were activated and not rolled back, the
-    /// active one first.
+    /// All releases that were ever staged, the latest first.
     ///
     /// # Errors
     /// An outage of the store.
-    pub fn releases(&self) -> Result<(Vec<ReleaseRow>, Vec<ReleaseRow>), Error> {
-        let read = self.store.read()?;
-        Ok((read.releases()?, read.activations()?))
+    pub fn releases(&self) -> Result<Vec<ReleaseRow>, Error> {
+        Ok(self.store.read()?.releases()?)
+    }
+
+    /// The releases that were activated and not rolled back, the active one first, of a tenant of its own or else
+    /// everybody's; none: the tenant has what everybody has, and everybody has the built-in policy.
+    ///
+    /// # Errors
+    /// An outage of the store.
+    pub fn activations(&self, tenant: Option<Id>) -> Result<Vec<ReleaseRow>, Error> {
+        Ok(self.store.read()?.activations(tenant)?)
     }
 
     /// The file of a release that was staged, found by the first digits of its id.
@@ -217,29 +194,36 @@ impl Patrol {
         let mut transaction = self.store.begin()?;
         transaction.insert_release(&row)?;
         let signer = release.signer().map(ToString::to_string);
-        release_event("stage_policy", self, caller, &row)
+        release_event("stage_policy", self, caller, &row, None)
             .detail("signer", signer)
             .write(&mut *transaction)?;
         transaction.commit()?;
         Ok(row)
     }
 
-    /// Makes a release that was staged the active one, from the next start on: no server may run.
+    /// Makes a release that was staged the active one, of one tenant or of everybody. The next call to the policy is
+    /// answered by it; nothing else serves this data directory, as the lock shows.
     ///
     /// # Errors
     /// Where it is not fit any more, where it is active, or where it is not after the one that is.
     pub fn activate(
         &self,
-        _no_server: &ServeLock,
+        _no_other_server: &ServeLock,
         caller: &Caller,
         id: &str,
+        tenant: Option<Id>,
         allow_downgrade: bool,
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
-        trial::load(release.component(), &self.options)?;
+        let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
+        let config = self.config();
+        let running = self
+            .loader(&config.policy)
+            .release(row.clone())
+            .map_err(|why| Unfit::at(Step::Component, why))?;
         let mut transaction = self.store.begin()?;
-        if let Some(active) = transaction.activations()?.first() {
+        if let Some(active) = transaction.activations(tenant)?.first() {
             if active.digest == row.digest {
                 return Err(ReleaseError::Active);
             }
@@ -251,35 +235,61 @@ impl Patrol {
                 });
             }
         }
-        transaction.push_activation(row.digest, self.now())?;
-        release_event("activate_policy", self, caller, &row)
+        transaction.push_activation(tenant, row.digest, self.now())?;
+        release_event("activate_policy", self, caller, &row, tenant)
             .detail("downgradeAllowed", allow_downgrade)
             .write(&mut *transaction)?;
         transaction.commit()?;
+        let policies = self.policies.load().with(tenant, running);
+        self.policies.store(Arc::new(policies));
         Ok(row)
     }
 
-    /// Makes the release before the active one active again, or the built-in policy where none was: none is given back
-    /// then. From the next start on: no server may run.
+    /// Makes the release before the active one active again, of one tenant or of everybody; none is given back where
+    /// none was: then everybody has the built-in policy, or the tenant what everybody has. The next call to the policy
+    /// is answered by it, or, where it cannot be loaded any more, by the last one before it that can.
     ///
     /// # Errors
-    /// Where the built-in policy is active.
+    /// Where nothing was activated.
     pub fn rollback(
         &self,
-        _no_server: &ServeLock,
+        _no_other_server: &ServeLock,
         caller: &Caller,
+        tenant: Option<Id>,
     ) -> Result<Option<ReleaseRow>, ReleaseError> {
+        let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut activations = self.activations(tenant)?;
+        if activations.is_empty() {
+            return Err(match tenant {
+                Some(_) => ReleaseError::NotBound,
+                None => ReleaseError::BuiltIn,
+            });
+        }
+        // Nobody else changes them: this process serves, and changes them one at a time.
+        let active = activations.remove(0);
+        let before = activations.first().cloned();
+        let config = self.config();
+        let policies = self
+            .policies
+            .load()
+            .rolled_back(tenant, activations, &self.loader(&config.policy))?;
         let mut transaction = self.store.begin()?;
-        let mut activations = transaction.activations()?.into_iter();
-        let active = activations.next().ok_or(ReleaseError::BuiltIn)?;
-        let before = activations.next();
-        transaction.pop_activation()?;
+        transaction.pop_activation(tenant)?;
         let to = before.as_ref().map(|row| hex(&row.digest));
-        release_event("rollback_policy", self, caller, &active)
+        release_event("rollback_policy", self, caller, &active, tenant)
             .detail("to", to)
             .write(&mut *transaction)?;
         transaction.commit()?;
+        self.policies.store(Arc::new(policies));
         Ok(before)
+    }
+
+    fn loader<'a>(&'a self, config: &'a PolicyConfig) -> Loader<'a> {
+        Loader {
+            data: &self.data,
+            config,
+            options: &self.options,
+        }
     }
 
     fn check_release(&self, release: &Release) -> Result<(), Unfit> {
@@ -289,8 +299,15 @@ impl Patrol {
     }
 }
 
-fn release_event(what: &'static str, patrol: &Patrol, caller: &Caller, row: &ReleaseRow) -> AuditEvent {
+fn release_event(
+    what: &'static str,
+    patrol: &Patrol,
+    caller: &Caller,
+    row: &ReleaseRow,
+    tenant: Option<Id>,
+) -> AuditEvent {
     AuditEvent::new(what, patrol.now(), caller)
+        .detail("tenantId", tenant.map(|tenant| tenant.to_string()))
         .detail("release", hex(&row.digest))
         .detail("policyName", row.name.as_str())
         .detail("policyVersion", row.version.as_str())

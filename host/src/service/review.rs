@@ -2,6 +2,7 @@
 
 use patrol_policy::types::{Id, Outlook, Scope, TokenState};
 
+use super::question::{Foresee, Whose};
 use super::{Error, Patrol};
 use crate::store::sqlite::{AuditVerdict, verify_audit};
 use crate::store::{AuditEntry, AuditFilter, TokenFilter, TokenRow};
@@ -40,7 +41,8 @@ impl Patrol {
     /// # Errors
     /// A fault of the policy.
     pub fn foresee(&self, states: &[TokenState]) -> Result<Vec<Outlook>, Error> {
-        self.look(|policy, call| policy.foresee(call, states))
+        let whose = Whose::Everybody;
+        self.put(&Foresee { whose, states }, |_, outlooks| Ok(outlooks))
     }
 
     /// Calls `each` for every token that the filter lets through, page by page, until it says no. The filter's own

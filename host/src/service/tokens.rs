@@ -1,13 +1,12 @@
 //! A token's life: creation, rotation, revocation, and the end of all when the authentication method changes.
 
 use patrol_policy::Secret;
-use patrol_policy::types::{
-    ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, MethodPreview, Scope, Timestamp,
-};
+use patrol_policy::types::{ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, Scope, Timestamp};
 
-use super::call::{Call, Operation};
+use super::call::Call;
 use super::directory::normalize;
 use super::events::AuditEvent;
+use super::question::{ChangeMethod, Issue, ListTokens, PreviewMethod, Revoke, RevokeAll, Rotate};
 use super::{Caller, Error, Patrol, floor};
 use crate::policy::Fault;
 use crate::store::TokenRow;
@@ -66,15 +65,13 @@ impl Patrol {
             expires,
             audience,
         };
-        self.decide(
-            Operation::Issue {
-                owner,
-                expires,
-                audience,
-            },
-            |policy, call| policy.issue(call, &request, caller.actor),
-            |call, issued| self.conclude_secret(call, issued, EVENT, caller),
-        )
+        let question = Issue {
+            request: &request,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, issued| {
+            self.conclude_secret(call, issued, EVENT, caller)
+        })
         .inspect_err(|error| {
             let event = AuditEvent::new(EVENT, self.now(), caller).detail("name", request.name.as_str());
             self.note(error, false, self.about_user(event, owner));
@@ -87,11 +84,14 @@ impl Patrol {
     /// Refusals as `wit/engine.wit` lists them for `rotate`.
     pub fn rotate(&self, caller: &Caller, token: Id, overlap: Duration) -> Result<NewToken, Error> {
         const EVENT: &str = "rotate_personal_access_token";
-        self.decide(
-            Operation::Rotate { token, overlap },
-            |policy, call| policy.rotate(call, token, overlap, caller.actor),
-            |call, issued| self.conclude_secret(call, issued, EVENT, caller),
-        )
+        let question = Rotate {
+            token,
+            overlap,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, issued| {
+            self.conclude_secret(call, issued, EVENT, caller)
+        })
         .inspect_err(|error| self.note_token(error, EVENT, token, caller))
     }
 
@@ -130,24 +130,23 @@ impl Patrol {
     /// Refusals as `wit/engine.wit` lists them for `revoke`.
     pub fn revoke(&self, caller: &Caller, token: Id) -> Result<TokenRow, Error> {
         const EVENT: &str = "revoke_personal_access_token";
-        self.decide(
-            Operation::Revoke(token),
-            |policy, call| policy.revoke(call, token, caller.actor),
-            |call, ()| {
-                call.token = None;
-                let seen = call.seen_token(token)?;
-                let row = seen
-                    .map(|seen| TokenRow::clone(&seen.row))
-                    .filter(|row| row.state.token.ended.is_some());
-                let row = row.ok_or_else(|| {
-                    Fault::Contract("it said that it revoked a token that lives".to_owned())
-                })?;
-                AuditEvent::new(EVENT, call.now, caller)
-                    .token(&row)
-                    .write(call.transaction()?)?;
-                Ok(row)
-            },
-        )
+        let question = Revoke {
+            token,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, ()| {
+            call.token = None;
+            let seen = call.seen_token(token)?;
+            let row = seen
+                .map(|seen| TokenRow::clone(&seen.row))
+                .filter(|row| row.state.token.ended.is_some());
+            let row =
+                row.ok_or_else(|| Fault::Contract("it said that it revoked a token that lives".to_owned()))?;
+            AuditEvent::new(EVENT, call.now, caller)
+                .token(&row)
+                .write(call.transaction()?)?;
+            Ok(row)
+        })
         .inspect_err(|error| self.note_token(error, EVENT, token, caller))
     }
 
@@ -157,24 +156,22 @@ impl Patrol {
     /// Refusals as `wit/engine.wit` lists them for `revoke-all`.
     pub fn revoke_all(&self, caller: &Caller, owner: Id) -> Result<u32, Error> {
         const EVENT: &str = "batch_revoke_personal_access_token";
-        self.decide(
-            Operation::RevokeAll(owner),
-            |policy, call| policy.revoke_all(call, owner, caller.actor),
-            |call, count| {
-                let rule = self.live_rule(call.now);
-                if call.read()?.count_live_tokens(owner, rule)? > 0 {
-                    return Err(
-                        Fault::Contract("it said that it revoked tokens that live".to_owned()).into(),
-                    );
-                }
-                let mut event = AuditEvent::new(EVENT, call.now, caller).detail("count", count);
-                if let Some(user) = call.read()?.user(owner)? {
-                    event = event.pats_of(&user);
-                }
-                event.write(call.transaction()?)?;
-                Ok(count)
-            },
-        )
+        let question = RevokeAll {
+            owner,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, count| {
+            let rule = self.live_rule(call.now);
+            if call.read()?.count_live_tokens(owner, rule)? > 0 {
+                return Err(Fault::Contract("it said that it revoked tokens that live".to_owned()).into());
+            }
+            let mut event = AuditEvent::new(EVENT, call.now, caller).detail("count", count);
+            if let Some(user) = call.read()?.user(owner)? {
+                event = event.pats_of(&user);
+            }
+            event.write(call.transaction()?)?;
+            Ok(count)
+        })
         .inspect_err(|error| {
             let event = AuditEvent::new(EVENT, self.now(), caller);
             self.note(error, false, self.about_user(event, owner));
@@ -194,22 +191,24 @@ impl Patrol {
     /// # Errors
     /// Refusals as `wit/engine.wit` lists them for `list-tokens`.
     pub fn list_tokens(&self, caller: &Caller, owner: Id) -> Result<Vec<OwnedToken>, Error> {
-        let (mut call, answer) = self
-            .policy
-            .list_tokens(self.call(Operation::Look), owner, caller.actor);
-        let listed = call.settle(answer)?;
-        let read = call.read()?;
-        let mut tokens = Vec::with_capacity(listed.len());
-        for one in listed {
-            // A policy may leave tokens out, but not add any of somebody else's.
-            let row = read
-                .token_row(one.token)?
-                .filter(|row| row.state.token.owner == owner);
-            let row =
-                row.ok_or_else(|| Fault::Contract("it listed a token that is not the owner's".to_owned()))?;
-            tokens.push(OwnedToken { row, ends: one.ends });
-        }
-        Ok(tokens)
+        let question = ListTokens {
+            owner,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, listed| {
+            let read = call.read()?;
+            let mut tokens = Vec::with_capacity(listed.len());
+            for one in listed {
+                // A policy may leave tokens out, but not add any of somebody else's.
+                let row = read
+                    .token_row(one.token)?
+                    .filter(|row| row.state.token.owner == owner);
+                let row = row
+                    .ok_or_else(|| Fault::Contract("it listed a token that is not the owner's".to_owned()))?;
+                tokens.push(OwnedToken { row, ends: one.ends });
+            }
+            Ok(tokens)
+        })
     }
 
     /// Changes the authentication method of a tenant or a user, which ends all its tokens at once, however many
@@ -225,33 +224,34 @@ impl Patrol {
     ) -> Result<MethodEffect, Error> {
         const EVENT: &str = "batch_revoke_personal_access_token";
         check_method(method)?;
-        self.decide(
-            Operation::ChangeMethod(scope, method.to_owned()),
-            |policy, call| policy.change_auth_method(call, scope, method, caller.actor),
-            |call, changes| {
-                let now = call.now;
-                let set = call.read()?.auth_method(scope)?;
-                let before = call.replaced.take();
-                if set.as_deref() != Some(method) || changes != before.is_some() {
-                    return Err(
-                        Fault::Contract("it said that it set a method that is not set".to_owned()).into(),
-                    );
-                }
-                if let Some(before) = &before {
-                    let event = AuditEvent::new(EVENT, now, caller)
-                        .detail("authMethodBefore", before.as_str())
-                        .detail("authMethod", method);
-                    let event = about_scope(call, event, scope)?;
-                    event.write(call.transaction()?)?;
-                }
-                Ok(MethodEffect {
-                    changes,
-                    from: before.unwrap_or_else(|| method.to_owned()),
-                    tokens: None,
-                    owners: None,
-                })
-            },
-        )
+        let question = ChangeMethod {
+            scope,
+            method,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, changes| {
+            let now = call.now;
+            let set = call.read()?.auth_method(scope)?;
+            let before = call.replaced.take();
+            if set.as_deref() != Some(method) || changes != before.is_some() {
+                return Err(
+                    Fault::Contract("it said that it set a method that is not set".to_owned()).into(),
+                );
+            }
+            if let Some(before) = &before {
+                let event = AuditEvent::new(EVENT, now, caller)
+                    .detail("authMethodBefore", before.as_str())
+                    .detail("authMethod", method);
+                let event = about_scope(call, event, scope)?;
+                event.write(call.transaction()?)?;
+            }
+            Ok(MethodEffect {
+                changes,
+                from: before.unwrap_or_else(|| method.to_owned()),
+                tokens: None,
+                owners: None,
+            })
+        })
         .inspect_err(|error| {
             let event = AuditEvent::new(EVENT, self.now(), caller).detail("authMethod", method);
             let event = match scope {
@@ -274,22 +274,22 @@ impl Patrol {
         method: &str,
     ) -> Result<MethodEffect, Error> {
         check_method(method)?;
-        let call = self.call(Operation::Look);
-        let (mut call, answer) = self.policy.preview_auth_method(call, scope, method, caller.actor);
-        let MethodPreview {
-            changes,
-            tokens,
-            owners,
-        } = call.settle(answer)?;
-        let from = call.read()?.auth_method(scope)?;
-        let from = from
-            .filter(|from| changes == (from != method))
-            .ok_or_else(|| Fault::Contract("it foresaw a change of a method that is set".to_owned()))?;
-        Ok(MethodEffect {
-            changes,
-            from,
-            tokens: Some(tokens),
-            owners: Some(owners),
+        let question = PreviewMethod {
+            scope,
+            method,
+            actor: caller.actor,
+        };
+        self.put(&question, |call, preview| {
+            let from = call.read()?.auth_method(scope)?;
+            let from = from
+                .filter(|from| preview.changes == (from != method))
+                .ok_or_else(|| Fault::Contract("it foresaw a change of a method that is set".to_owned()))?;
+            Ok(MethodEffect {
+                changes: preview.changes,
+                from,
+                tokens: Some(preview.tokens),
+                owners: Some(preview.owners),
+            })
         })
     }
 

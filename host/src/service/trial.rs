@@ -16,10 +16,8 @@ use std::time::Duration;
 
 use patrol_policy::types::{DAY, Id, Scope};
 
-use super::call::Call;
 use super::{Caller, Error, NewAccount, NewToken, Origin, Patrol, Settings};
 use crate::config::{Config, PolicyConfig};
-use crate::policy::{Options, Policy};
 use crate::release::{Step, Unfit};
 use crate::time::{ManualClock, print_duration};
 
@@ -85,13 +83,6 @@ pub(super) fn run(
             Err(Unfit::at(Step::Component, "the trial ended without a verdict"))
         }
     }
-}
-
-/// Whether a component can be loaded, and nothing more; its compiled code is then in the cache.
-pub(super) fn load(component: &[u8], options: &Options) -> Result<(), Unfit> {
-    Policy::<Call>::load(component, options)
-        .map(drop)
-        .map_err(|error| Unfit::at(Step::Component, error.to_string()))
 }
 
 /// A policy on trial.

@@ -1,6 +1,6 @@
 //! Which releases of policies are known, and which one is active.
 
-use patrol_policy::types::Timestamp;
+use patrol_policy::types::{Id, Timestamp};
 
 use super::Result;
 
@@ -23,16 +23,20 @@ pub struct ReleaseRow {
 pub trait ReadReleases: Send {
     /// All releases that were ever staged, the latest first.
     fn releases(&self) -> Result<Vec<ReleaseRow>>;
-    /// The releases that were activated and not rolled back, the active one first; none: the built-in policy is active.
-    fn activations(&self) -> Result<Vec<ReleaseRow>>;
+    /// The releases that were activated and not rolled back, the active one first: of a tenant of its own, or else
+    /// everybody's. None: the tenant has what everybody has, and everybody has the built-in policy.
+    fn activations(&self, tenant: Option<Id>) -> Result<Vec<ReleaseRow>>;
+    /// The tenants with activations of their own.
+    fn tenants_with_activations(&self) -> Result<Vec<Id>>;
 }
 
 /// What can be written of them.
 pub trait WriteReleases: ReadReleases {
     /// Notes that a release was staged; one that is known already stays as it is.
     fn insert_release(&mut self, release: &ReleaseRow) -> Result<()>;
-    /// Makes a release the active one.
-    fn push_activation(&mut self, digest: [u8; 32], at: Timestamp) -> Result<()>;
+    /// Makes a release the active one, of this tenant or of everybody. [`NotFound`](super::StoreError::NotFound) where
+    /// there is no such tenant.
+    fn push_activation(&mut self, tenant: Option<Id>, digest: [u8; 32], at: Timestamp) -> Result<()>;
     /// Makes the release before the active one active again; false where none is.
-    fn pop_activation(&mut self) -> Result<bool>;
+    fn pop_activation(&mut self, tenant: Option<Id>) -> Result<bool>;
 }

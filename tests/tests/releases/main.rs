@@ -11,4 +11,5 @@
 
 mod activation;
 mod files;
+mod ssh;
 mod support;

@@ -1,17 +1,30 @@
 //! Known releases, and the stack of those that were activated.
 
-use patrol_policy::types::Timestamp;
+use patrol_policy::types::{Id, Timestamp};
 use rusqlite::params;
 
 use super::columns::Columns;
 use super::connections::{Lent, WriteGuard};
 use super::read::View;
-use crate::store::{ReadReleases, ReleaseRow, Result, WriteReleases};
+use crate::store::{ReadReleases, ReleaseRow, Result, StoreError, WriteReleases};
 
 /// What [`release_row`] decodes.
 macro_rules! releases {
     () => {
         "SELECT r.digest, r.name, r.version, r.number, r.staged FROM release r"
+    };
+}
+
+/// Whether a row's tenant is the one meant by `?1`, where null means everybody.
+macro_rules! of_tenant {
+    ($column:literal) => {
+        concat!(
+            "CASE WHEN ?1 IS NULL THEN ",
+            $column,
+            " IS NULL ELSE ",
+            $column,
+            " = (SELECT key FROM tenant WHERE id = ?1) END"
+        )
     };
 }
 
@@ -34,14 +47,24 @@ impl<C: Lent> ReadReleases for View<C> {
         )
     }
 
-    fn activations(&self) -> Result<Vec<ReleaseRow>> {
+    fn activations(&self, tenant: Option<Id>) -> Result<Vec<ReleaseRow>> {
         self.all(
             concat!(
                 releases!(),
-                " JOIN activation a ON a.release = r.digest ORDER BY a.place DESC"
+                " JOIN activation a ON a.release = r.digest WHERE ",
+                of_tenant!("a.tenant"),
+                " ORDER BY a.place DESC"
             ),
-            [],
+            [tenant.map(Id::to_bytes)],
             release_row,
+        )
+    }
+
+    fn tenants_with_activations(&self) -> Result<Vec<Id>> {
+        self.all(
+            "SELECT t.id FROM tenant t WHERE EXISTS (SELECT 1 FROM activation a WHERE a.tenant = t.key) ORDER BY t.id",
+            [],
+            |columns| columns.id(),
         )
     }
 }
@@ -62,18 +85,29 @@ impl WriteReleases for View<WriteGuard> {
         Ok(())
     }
 
-    fn push_activation(&mut self, digest: [u8; 32], at: Timestamp) -> Result<()> {
-        self.execute(
-            "INSERT INTO activation (release, at) VALUES (?1, ?2)",
-            params![digest, at],
+    fn push_activation(&mut self, tenant: Option<Id>, digest: [u8; 32], at: Timestamp) -> Result<()> {
+        let pushed = self.execute(
+            "INSERT INTO activation (release, at, tenant) SELECT ?2, ?3, key FROM tenant WHERE id = ?1 \
+             UNION ALL SELECT ?2, ?3, NULL WHERE ?1 IS NULL",
+            params![tenant.map(Id::to_bytes), digest, at],
         )?;
-        Ok(())
+        match tenant {
+            Some(tenant) if pushed == 0 => Err(StoreError::NotFound {
+                what: "tenant",
+                name: tenant.to_string(),
+            }),
+            _ => Ok(()),
+        }
     }
 
-    fn pop_activation(&mut self) -> Result<bool> {
+    fn pop_activation(&mut self, tenant: Option<Id>) -> Result<bool> {
         let popped = self.execute(
-            "DELETE FROM activation WHERE place = (SELECT max(place) FROM activation)",
-            [],
+            concat!(
+                "DELETE FROM activation WHERE place = (SELECT max(place) FROM activation WHERE ",
+                of_tenant!("tenant"),
+                ")"
+            ),
+            [tenant.map(Id::to_bytes)],
         )?;
         Ok(popped > 0)
     }

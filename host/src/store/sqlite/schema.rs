@@ -24,7 +24,13 @@ use super::sites::event_tenant;
 const APPLICATION_ID: i64 = 0x5041_5452;
 
 /// Each entry brings the schema from its index to the next version. Entries are never edited once released.
-const MIGRATIONS: &[&str] = &[VERSION_1, VERSION_2, SITES_AND_ACCOUNTS, RELEASES];
+const MIGRATIONS: &[&str] = &[
+    VERSION_1,
+    VERSION_2,
+    SITES_AND_ACCOUNTS,
+    RELEASES,
+    TENANT_RELEASES,
+];
 
 const VERSION_1: &str = "
 CREATE TABLE meta (
@@ -207,6 +213,12 @@ CREATE TABLE activation (
     release BLOB NOT NULL REFERENCES release (digest),
     at INTEGER NOT NULL
 ) STRICT;
+";
+
+/// A tenant may have a stack of its own; where the column is null, the activation is everybody's.
+const TENANT_RELEASES: &str = "
+ALTER TABLE activation ADD COLUMN tenant INTEGER REFERENCES tenant (key);
+CREATE INDEX activation_of ON activation (tenant, place);
 ";
 
 /// The schema version that this build reads and writes.
