@@ -5,6 +5,7 @@ pub mod bin;
 pub mod deployment;
 pub mod gateway;
 pub mod hostile;
+pub mod javascript;
 pub mod memory;
 pub mod model;
 pub mod native;
