@@ -1,46 +1,26 @@
 //! Builds the policy component and leaves it where `policy::release` embeds it, so that `cargo build`, `run` and
-//! `test` of the host just work; and cuts out the descriptors that gRPC reflection serves (`descriptors`).
+//! `test` of the host just work; cuts out the descriptors that gRPC reflection serves (`descriptors`); and says in which
+//! versions a policy project is built (`lock`).
 //!
-//! The component is built by a cargo of its own, for another target and with another profile. Three things make that
-//! safe inside a build: it has its own target directory (`target/component`), so the two cargos never wait for each
-//! other's lock; it inherits none of the flags and wrappers meant for the host's build (a sanitizer, coverage,
-//! `clippy-driver`); and it runs at the workspace root, where `.cargo/config.toml` names the linker.
+//! The component is built by a cargo of its own (`component`), in `target/component`.
 #![allow(
     clippy::print_stdout,
     reason = "a build script speaks to cargo on standard output"
 )]
 
+#[path = "build/component.rs"]
+mod component;
 #[path = "build/descriptors.rs"]
 mod descriptors;
+#[path = "build/lock.rs"]
+mod lock;
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode, Stdio};
+use std::process::{ExitCode, Stdio};
 
-const TARGET: &str = "wasm32-unknown-unknown";
-
-/// What the outer build may have set for itself and must not reach the component's build.
-const NOT_INHERITED: &[&str] = &[
-    "CARGO_BUILD_RUSTC_WORKSPACE_WRAPPER",
-    "CARGO_BUILD_RUSTC_WRAPPER",
-    "CARGO_BUILD_RUSTFLAGS",
-    "CARGO_BUILD_TARGET",
-    "CARGO_BUILD_TARGET_DIR",
-    "CARGO_ENCODED_RUSTDOCFLAGS",
-    "CARGO_ENCODED_RUSTFLAGS",
-    // Other code, and so another digest.
-    "CARGO_INCREMENTAL",
-    "CARGO_TARGET_DIR",
-    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_LINKER",
-    "CARGO_TARGET_WASM32_UNKNOWN_UNKNOWN_RUSTFLAGS",
-    "CLIPPY_ARGS",
-    "CLIPPY_CONF_DIR",
-    "RUSTC_WORKSPACE_WRAPPER",
-    "RUSTC_WRAPPER",
-    "RUSTDOCFLAGS",
-    "RUSTFLAGS",
-];
+use component::{TARGET, command};
 
 fn main() -> ExitCode {
     match build() {
@@ -76,76 +56,23 @@ fn build() -> Result<(), String> {
 
     ensure_target(root)?;
     let target_dir = component_target_dir(&out)?;
-    let status = command(&variable("CARGO")?, root)
-        .args([
-            "build",
-            "--package",
-            "patrol-policy",
-            "--profile",
-            "component",
-            "--locked",
-            "--target",
-            TARGET,
-        ])
-        .args(same_paths(root)?)
-        .arg("--target-dir")
-        .arg(&target_dir)
-        .status()
-        .map_err(|e| format!("cannot run cargo to build the policy component: {e}"))?;
-    if !status.success() {
-        return Err("the policy component did not build; its errors are above".to_owned());
-    }
+    let built = component::build(&variable("CARGO")?, root, "patrol-policy", &target_dir)?;
 
     // A copy: whoever builds the component by hand in the meantime does not change what this build embeds.
-    let built = target_dir
-        .join(TARGET)
-        .join("component")
-        .join("patrol_policy.wasm");
-    let component = out.join("policy.wasm");
-    fs::copy(&built, &component)
-        .map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
-    println!("cargo::rustc-env=PATROL_COMPONENT={}", component.display());
+    let policy = out.join("policy.wasm");
+    fs::copy(&built, &policy).map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
+    println!("cargo::rustc-env=PATROL_COMPONENT={}", policy.display());
 
     let authorization = out.join("authorization.bin");
     let cargo = command(&variable("CARGO")?, root);
     descriptors::write(cargo, &variable("TARGET")?, &authorization)?;
     println!("cargo::rustc-env=PATROL_DESCRIPTORS={}", authorization.display());
-    Ok(())
-}
 
-/// Has panic messages name source files by paths that are the same on every machine: the component's digest is what a
-/// release is known by, and must not depend on where its builder keeps crates and toolchain.
-///
-/// Given as configuration, cargo adds it to the flags of `.cargo/config.toml` instead of replacing them.
-fn same_paths(root: &Path) -> Result<[String; 2], String> {
-    let rustc = env::var("RUSTC").unwrap_or_else(|_| "rustc".to_owned());
-    let asked = |question: &[&str]| {
-        let output = command(&rustc, root)
-            .args(question)
-            .output()
-            .map_err(|e| format!("cannot run {rustc}: {e}"))?;
-        Ok::<_, String>(String::from_utf8_lossy(&output.stdout).trim().to_owned())
-    };
-    let sysroot = asked(&["--print", "sysroot"])?;
-    let about = asked(&["--version", "--verbose"])?;
-    let commit = about
-        .lines()
-        .find_map(|line| line.strip_prefix("commit-hash: "))
-        .unwrap_or("unknown");
-    let home = match env::var_os("CARGO_HOME") {
-        Some(home) => PathBuf::from(home),
-        None => PathBuf::from(variable("HOME")?).join(".cargo"),
-    };
-    let flags = [
-        format!("--remap-path-prefix={}=/cargo", home.display()),
-        format!("--remap-path-prefix={sysroot}/lib/rustlib/src/rust=/rustc/{commit}"),
-        format!("--remap-path-prefix={}=/patrol", root.display()),
-    ];
-    // As TOML writes it: a debug string escapes what a basic string must.
-    Ok([
-        "--config".to_owned(),
-        format!("target.{TARGET}.rustflags={flags:?}"),
-    ])
+    let project = out.join("project.lock");
+    let cargo = command(&variable("CARGO")?, root);
+    lock::write(cargo, &root.join("Cargo.lock"), &project)?;
+    println!("cargo::rustc-env=PATROL_PROJECT_LOCK={}", project.display());
+    Ok(())
 }
 
 /// Adds the wasm target to the pinned toolchain where it is missing.
@@ -184,15 +111,6 @@ fn component_target_dir(out: &Path) -> Result<PathBuf, String> {
         .nth(4)
         .ok_or_else(|| format!("unexpected OUT_DIR {}", out.display()))?;
     Ok(target.join("component"))
-}
-
-fn command(program: &str, root: &Path) -> Command {
-    let mut command = Command::new(program);
-    command.current_dir(root);
-    for name in NOT_INHERITED {
-        command.env_remove(name);
-    }
-    command
 }
 
 fn variable(name: &str) -> Result<String, String> {

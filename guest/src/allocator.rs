@@ -14,7 +14,7 @@ use core::cell::Cell;
 use core::ptr::with_exposed_provenance_mut;
 
 use crate::arena::{Arena, Full};
-use crate::component::fail;
+use crate::runtime::fail;
 
 /// The unit in which a memory grows.
 const PAGE: usize = 65_536;

@@ -1,4 +1,4 @@
-//! Where the component's allocator puts blocks; [`component`](crate::component) does as it says.
+//! Where the component's allocator puts blocks; `allocator` does as it says.
 //!
 //! A call to the engine allocates a handful of blocks and frees all of them, so that is what this is made for: blocks
 //! are laid one after the other, and once none is left the next one is laid at the beginning again. A block in the

@@ -8,7 +8,8 @@
 //! 4. wrong-secret: neither the current secret nor the one before;
 //! 5. rotated: the secret before, after its overlap;
 //! 6. owner-deleted, owner-disabled, auth-method-changed, expired or idle, in the order of [`expiry`];
-//! 7. wrong-audience (R12).
+//! 7. what a policy of one's own refuses it for ([`Policy::judge`]);
+//! 8. wrong-audience (R12).
 //!
 //! Anything else is a yes, and only a yes is a use (R5).
 
@@ -17,7 +18,7 @@ use crate::types::{
     Audience, Denial, Digest, End, Grant, Parameters, PreviousSecret, RefusalReason, Timestamp, Token,
     TokenState,
 };
-use crate::{Engine, Host, expiry, rotate};
+use crate::{Engine, Host, Policy, expiry, rotate};
 
 /// A presented token that is good, at the instant at which it was found so.
 pub(crate) struct Verified {
@@ -30,7 +31,7 @@ pub(crate) struct Verified {
     pub(crate) overlap: Option<End>,
 }
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Verifies a presented token for an audience, and notes the use (R3, R5).
     ///
     /// # Errors
@@ -49,8 +50,8 @@ impl<H: Host> Engine<'_, H> {
             .get_token(presented.id())?
             .ok_or(RefusalReason::Unknown)?;
         let now = self.host.now();
-        let parameters = self.host.parameters();
-        judge(&presented, &state, audience, now, &parameters)
+        let parameters = self.parameters();
+        self.judge(&presented, &state, audience, now, &parameters)
             .map(|(generation, overlap)| Verified {
                 now,
                 parameters,
@@ -60,25 +61,26 @@ impl<H: Host> Engine<'_, H> {
             })
             .map_err(|reason| Denial::about(state.token.id, reason))
     }
-}
 
-/// Steps 3 to 7 of the verdict; on a yes the generation whose secret was presented, and the end of its overlap.
-fn judge(
-    presented: &Presented,
-    state: &TokenState,
-    audience: Audience,
-    now: Timestamp,
-    parameters: &Parameters,
-) -> Result<(u32, Option<End>), RefusalReason> {
-    let token = &state.token;
-    expiry::unmarked(token)?;
-    let generation = generation(presented, token)?;
-    let overlap = rotate::overlap(token, generation, now)?;
-    expiry::usable(state, now, parameters)?;
-    if token.audience != audience {
-        return Err(RefusalReason::WrongAudience);
+    /// Steps 3 to 8 of the verdict; on a yes the generation whose secret was presented, and the end of its overlap.
+    fn judge(
+        &self,
+        presented: &Presented,
+        state: &TokenState,
+        audience: Audience,
+        now: Timestamp,
+        parameters: &Parameters,
+    ) -> Result<(u32, Option<End>), RefusalReason> {
+        let token = &state.token;
+        expiry::unmarked(token)?;
+        let generation = generation(presented, token)?;
+        let overlap = rotate::overlap(token, generation, now)?;
+        self.usable(state, now, parameters)?;
+        if token.audience != audience {
+            return Err(RefusalReason::WrongAudience);
+        }
+        Ok((generation, overlap))
     }
-    Ok((generation, overlap))
 }
 
 /// The generation whose secret was presented (R3).

@@ -1,4 +1,8 @@
-//! The component: the engine over the imports of `wit/world.wit`. No rule lives here.
+//! The component: a [`Policy`] over the imports of `wit/world.wit`. No rule lives here.
+//!
+//! [`export!`](crate::export) makes the crate in which it stands the component of its policy. What it writes there is as
+//! little as can be, one function by name for each of the contract's; all else is here, and in
+//! [`runtime`](crate::runtime).
 //!
 //! The generated code works on the types of [`types`](crate::types) themselves, so nothing is converted: half of the
 //! component would be that. It builds records by the names of their fields and variants by those of their cases, and
@@ -11,15 +15,14 @@
 use alloc::string::String;
 use alloc::vec::Vec;
 
-use zeroize::Zeroize;
-
+use crate::runtime::fail;
 use crate::types::{
     Actor, Audience, Census, ClosedSession, Denial, Description, Digest, Duration, End, Grant, Id,
-    IssueRequest, Issued, ListedToken, LiveRule, MethodPreview, OpenedSession, Outage, Outlook, Owner,
+    IssueRequest, Issued, Level, ListedToken, LiveRule, MethodPreview, OpenedSession, Outage, Outlook, Owner,
     Parameters, PreviousSecret, Scope, Session, SessionGrant, SessionState, Swept, Timestamp, Token,
     TokenState,
 };
-use crate::{Engine, Host};
+use crate::{Host, Policy};
 
 #[allow(
     missing_docs,
@@ -28,11 +31,13 @@ use crate::{Engine, Host};
     clippy::restriction,
     reason = "generated"
 )]
-mod bindings {
+pub mod bindings {
     wit_bindgen::generate!({
         path: "../wit",
         world: "policy",
         generate_all,
+        // The crate of a policy exports what is generated here.
+        pub_export_macro: true,
         with: {
             "patrol:policy/types@0.1.0/id": crate::types::Id,
             "patrol:policy/types@0.1.0/digest": crate::types::Digest,
@@ -65,15 +70,13 @@ mod bindings {
             "patrol:policy/about@0.1.0/description": crate::types::Description,
         },
     });
-    use super::Policy;
-    export!(Policy);
 }
 
 use bindings::exports::patrol::policy::{about, engine};
 use bindings::patrol::policy::storage::{self, Selection};
-use bindings::patrol::policy::{clock, diagnostics, entropy, settings};
+use bindings::patrol::policy::{clock, diagnostics, settings};
 
-/// The imports, as the engine wants them.
+/// The imports, as a policy wants them.
 struct Imports;
 
 impl Host for Imports {
@@ -89,6 +92,16 @@ impl Host for Imports {
         if getrandom::fill(buffer).is_err() {
             fail("no entropy");
         }
+    }
+
+    fn log(&mut self, level: Level, message: &str) {
+        let level = match level {
+            Level::Error => diagnostics::Level::Error,
+            Level::Warn => diagnostics::Level::Warn,
+            Level::Info => diagnostics::Level::Info,
+            Level::Debug => diagnostics::Level::Debug,
+        };
+        diagnostics::log(level, message);
     }
 
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
@@ -192,16 +205,21 @@ impl Host for Imports {
     }
 }
 
-/// The exports.
-struct Policy;
+/// Which policy a component is; [`export!`](crate::export) implements it.
+pub trait Exported {
+    /// Its type.
+    type Policy: Policy;
+    /// Itself.
+    const POLICY: Self::Policy;
+}
 
-impl engine::Guest for Policy {
+impl<E: Exported> engine::Guest for E {
     fn issue(request: IssueRequest, actor: Actor) -> Result<engine::Issued, Denial> {
-        Engine::new(&mut Imports).issue(request, actor).map(exposed)
+        E::POLICY.issue(&mut Imports, request, actor).map(exposed)
     }
 
     fn authenticate(presented: Vec<u8>, audience: Audience) -> Result<Grant, Denial> {
-        Engine::new(&mut Imports).authenticate(&presented, audience)
+        E::POLICY.authenticate(&mut Imports, &presented, audience)
     }
 
     fn open_session(presented: Vec<u8>, audience: Audience) -> Result<engine::OpenedSession, Denial> {
@@ -211,7 +229,7 @@ impl engine::Guest for Policy {
             grant,
             ends,
             expires,
-        } = Engine::new(&mut Imports).open_session(&presented, audience)?;
+        } = E::POLICY.open_session(&mut Imports, &presented, audience)?;
         Ok(engine::OpenedSession {
             session,
             secret: secret.into_bytes(),
@@ -222,55 +240,53 @@ impl engine::Guest for Policy {
     }
 
     fn check_session(presented: Vec<u8>, audience: Audience) -> Result<SessionGrant, Denial> {
-        Engine::new(&mut Imports).check_session(&presented, audience)
+        E::POLICY.check_session(&mut Imports, &presented, audience)
     }
 
     fn close_session(presented: Vec<u8>) -> Result<ClosedSession, Denial> {
-        Engine::new(&mut Imports).close_session(&presented)
+        E::POLICY.close_session(&mut Imports, &presented)
     }
 
     fn revoke(token: Id, actor: Actor) -> Result<(), Denial> {
-        Engine::new(&mut Imports).revoke(token, actor)
+        E::POLICY.revoke(&mut Imports, token, actor)
     }
 
     fn revoke_all(owner: Id, actor: Actor) -> Result<u32, Denial> {
-        Engine::new(&mut Imports).revoke_all(owner, actor)
+        E::POLICY.revoke_all(&mut Imports, owner, actor)
     }
 
     fn rotate(token: Id, overlap: Duration, actor: Actor) -> Result<engine::Issued, Denial> {
-        Engine::new(&mut Imports)
-            .rotate(token, overlap, actor)
-            .map(exposed)
+        E::POLICY.rotate(&mut Imports, token, overlap, actor).map(exposed)
     }
 
     fn change_auth_method(scope: Scope, method: String, actor: Actor) -> Result<bool, Denial> {
-        Engine::new(&mut Imports).change_auth_method(scope, &method, actor)
+        E::POLICY.change_auth_method(&mut Imports, scope, &method, actor)
     }
 
     fn preview_auth_method(scope: Scope, method: String, actor: Actor) -> Result<MethodPreview, Denial> {
-        Engine::new(&mut Imports).preview_auth_method(scope, &method, actor)
+        E::POLICY.preview_auth_method(&mut Imports, scope, &method, actor)
     }
 
     fn decide_password_sign_in(owner: Id) -> Result<(), Denial> {
-        Engine::new(&mut Imports).decide_password_sign_in(owner)
+        E::POLICY.decide_password_sign_in(&mut Imports, owner)
     }
 
     fn list_tokens(owner: Id, actor: Actor) -> Result<Vec<ListedToken>, Denial> {
-        Engine::new(&mut Imports).list_tokens(owner, actor)
+        E::POLICY.list_tokens(&mut Imports, owner, actor)
     }
 
     fn foresee(states: Vec<TokenState>) -> Vec<Outlook> {
-        Engine::new(&mut Imports).foresee(&states)
+        E::POLICY.foresee(&mut Imports, &states)
     }
 
     fn sweep(limit: u32) -> Result<Swept, Denial> {
-        Engine::new(&mut Imports).sweep(limit)
+        E::POLICY.sweep(&mut Imports, limit)
     }
 }
 
-impl about::Guest for Policy {
+impl<E: Exported> about::Guest for E {
     fn describe() -> Description {
-        crate::about::describe(Imports.parameters())
+        E::POLICY.describe(&mut Imports)
     }
 }
 
@@ -282,60 +298,4 @@ fn exposed(issued: Issued) -> engine::Issued {
         secret: secret.into_bytes(),
         ends,
     }
-}
-
-/// Ends the call as a fault.
-pub(crate) fn fail(reason: &str) -> ! {
-    diagnostics::abort(reason);
-    core::arch::wasm32::unreachable()
-}
-
-/// Without WASI a panic's text is lost unless the host is told: `file:line message`. The message only where it needs no
-/// formatting, whose machinery would weigh more than all rules about sessions.
-#[panic_handler]
-fn panic(info: &core::panic::PanicInfo<'_>) -> ! {
-    let mut text = String::new();
-    if let Some(location) = info.location() {
-        text.push_str(location.file());
-        text.push(':');
-        push_number(&mut text, location.line());
-        text.push(' ');
-    }
-    text.push_str(info.message().as_str().unwrap_or("panicked"));
-    fail(&text)
-}
-
-fn push_number(text: &mut String, number: u32) {
-    if number >= 10 {
-        push_number(text, number / 10);
-    }
-    text.push(char::from_digit(number % 10, 10).unwrap_or('?'));
-}
-
-/// Where `getrandom` finds its randomness: the host's generator.
-///
-/// # Safety
-/// `getrandom` passes a pointer to `length` bytes that it may write to.
-#[allow(
-    unsafe_code,
-    reason = "getrandom looks its backend up by symbol name and hands it a raw buffer"
-)]
-#[unsafe(no_mangle)]
-unsafe extern "Rust" fn __getrandom_v03_custom(
-    buffer: *mut u8,
-    length: usize,
-) -> Result<(), getrandom::Error> {
-    for offset in (0..length).step_by(32) {
-        let mut drawn = entropy::draw().to_bytes();
-        let part = length.saturating_sub(offset).min(drawn.len());
-        // SAFETY: offset + part <= length, so the bytes written are the caller's; `drawn` holds `part` bytes and
-        // is a local, so the two do not overlap.
-        unsafe {
-            buffer
-                .wrapping_add(offset)
-                .copy_from_nonoverlapping(drawn.as_ptr(), part)
-        };
-        drawn.zeroize();
-    }
-    Ok(())
 }

@@ -2,22 +2,61 @@
 
 use zeroize::Zeroizing;
 
-use crate::Host;
-use crate::types::{Id, LiveRule, Parameters, Timestamp};
+use crate::token::{self, Scheme};
+use crate::types::{Digest, End, Id, LiveRule, Parameters, RefusalReason, Timestamp, TokenState};
+use crate::{Host, Policy, Stock, expiry};
 
 /// The rules, applied to what a [`Host`] stores. Each method is one function of `wit/engine.wit`, in the module that
 /// is named after its rule.
 ///
 /// INVARIANT: an operation reads the clock once and the settings at most once, so that all of its steps speak of
 /// the same instant. Additions and subtractions of time saturate: an end beyond the end of time is never reached.
-pub struct Engine<'a, H: Host> {
+///
+/// Where a rule leaves something to the policy, it asks the policy's hooks. The functions that a [`Policy`] overrides
+/// are not asked here: these are the stock ones, to be called by them.
+pub struct Engine<'a, H: Host, P: Policy = Stock> {
+    pub(crate) policy: &'a P,
     pub(crate) host: &'a mut H,
 }
 
 impl<'a, H: Host> Engine<'a, H> {
-    /// An engine over this host. It keeps nothing between operations.
+    /// The stock policy's engine over this host. It keeps nothing between operations.
     pub const fn new(host: &'a mut H) -> Self {
-        Self { host }
+        Self::of(&Stock, host)
+    }
+}
+
+impl<'a, H: Host, P: Policy> Engine<'a, H, P> {
+    /// The stock rules with a policy's hooks, over this host. It keeps nothing between operations.
+    pub const fn of(policy: &'a P, host: &'a mut H) -> Self {
+        Self { policy, host }
+    }
+
+    /// The parameters in force: what the policy makes of those configured, but nothing laxer.
+    pub fn parameters(&mut self) -> Parameters {
+        let configured = self.host.parameters();
+        self.policy.parameters(configured).no_laxer_than(configured)
+    }
+
+    /// Whether a token works, by the stock rules and by the policy's; if so, when it will end by itself.
+    pub(crate) fn usable(
+        &self,
+        state: &TokenState,
+        now: Timestamp,
+        parameters: &Parameters,
+    ) -> Result<End, RefusalReason> {
+        let end = expiry::usable(state, now, parameters)?;
+        self.policy.judge(state, now)?;
+        Ok(end)
+    }
+
+    /// What is stored of a new secret, and under which scheme (R2).
+    pub(crate) fn digest(&mut self, secret: &[u8; 32]) -> (u8, Digest) {
+        let scheme = self.policy.scheme();
+        let digest = match scheme {
+            Scheme::Sha256 => token::digest(secret),
+        };
+        (scheme.number(), digest)
     }
 
     /// A new identifier and 32 secret bytes for it, from one draw each.

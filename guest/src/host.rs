@@ -5,8 +5,8 @@ use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::types::{
-    Census, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session, SessionState,
-    Timestamp, Token, TokenState,
+    Census, End, Id, Level, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
+    SessionState, Timestamp, Token, TokenState,
 };
 
 /// All that a policy can reach. `wit/storage.wit` and its neighbours document each function.
@@ -22,6 +22,10 @@ pub trait Host {
     fn now(&mut self) -> Timestamp;
     fn parameters(&mut self) -> Parameters;
     fn draw(&mut self, buffer: &mut [u8; 32]);
+    /// Writes one line to the host's log, cut at 1,024 bytes. Never a secret, and never a verdict.
+    fn log(&mut self, level: Level, message: &str) {
+        let _ = (level, message);
+    }
 
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage>;
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage>;

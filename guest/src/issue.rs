@@ -6,16 +6,16 @@
 //!
 //! A name loses surrounding white space, as Unicode defines it, and has then 1 to `name-max-length` characters, none
 //! of them a control character (R13). The host hands it over in NFC; both normalisation and trimming leave a name in
-//! NFC, so equal names are equal texts.
+//! NFC, so equal names are equal texts. A policy of one's own may take fewer names ([`Policy::accepts_name`]).
 
 use crate::engine::live_rule;
-use crate::token::{self, Kind, SCHEME_SHA256};
+use crate::token::{self, Kind};
 use crate::types::{
     Actor, ActorRole, Denial, Id, IssueRequest, Issued, Owner, Parameters, RefusalReason, Token,
 };
-use crate::{Engine, Host, expiry};
+use crate::{Engine, Host, Policy, expiry};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Creates a token and hands out its secret, once (R1).
     ///
     /// # Errors
@@ -27,10 +27,13 @@ impl<H: Host> Engine<'_, H> {
         }
         let owner = self.present_owner(request.owner)?;
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let rule = live_rule(now, &parameters);
 
         let name = judge_name(&request.name, &parameters)?;
+        if !self.policy.accepts_name(name) {
+            return Err(RefusalReason::NameInvalid.into());
+        }
         if request.expires <= now {
             return Err(RefusalReason::ExpirationPast.into());
         }
@@ -45,13 +48,14 @@ impl<H: Host> Engine<'_, H> {
         }
 
         let (id, secret) = self.mint(now);
+        let (scheme, digest) = self.digest(&secret);
         let token = Token {
             id,
             owner: owner.id,
             tenant: owner.tenant,
             audience: request.audience,
-            scheme: SCHEME_SHA256,
-            digest: token::digest(&secret),
+            scheme,
+            digest,
             generation: 0,
             previous: None,
             created: now,

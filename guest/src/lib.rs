@@ -1,9 +1,13 @@
 //! Patrol's token policy: issuing, verifying and ending personal access tokens, as rules over what a host stores.
 //!
 //! [`Engine`] is the whole of it, generic over [`Host`]: storage, clock, entropy and settings. It has no other
-//! input, so a verdict is a function of the records read, the time and the request. Compiled for wasm32 the crate is
-//! the component of `wit/world.wit`; natively it is a library, which tests use as an oracle and other policies build
-//! upon.
+//! input, so a verdict is a function of the records read, the time and the request.
+//!
+//! A policy of one's own is a type that implements [`Policy`], which keeps the stock rules but for those that it
+//! overrides, and one line, [`export!`], that makes its crate a component. Compiled for wasm32 with the feature
+//! `component`, which is on by default, this crate is itself the component of the [`Stock`] policy. Policies depend on it
+//! without default features, tests use it as an oracle. With the feature `memory` it has a [host](memory::MemoryHost) to
+//! try policies on.
 //!
 //! | module | rules |
 //! | --- | --- |
@@ -21,7 +25,6 @@
 
 extern crate alloc;
 
-pub mod about;
 #[cfg(target_arch = "wasm32")]
 mod allocator;
 #[cfg(any(target_arch = "wasm32", test))]
@@ -29,17 +32,25 @@ mod arena;
 pub mod authenticate;
 mod base62;
 #[cfg(target_arch = "wasm32")]
-mod component;
+#[doc(hidden)]
+pub mod component;
 mod contract;
 mod crc32;
 mod engine;
 pub mod expiry;
+mod export;
 pub mod host;
 pub mod issue;
 pub mod list;
+#[cfg(feature = "memory")]
+pub mod memory;
 pub mod method;
+pub mod policy;
+pub mod prelude;
 pub mod revoke;
 pub mod rotate;
+#[cfg(target_arch = "wasm32")]
+mod runtime;
 mod secret;
 pub mod session;
 pub mod sweep;
@@ -48,4 +59,8 @@ pub mod types;
 
 pub use engine::Engine;
 pub use host::Host;
+pub use policy::{Policy, Stock};
 pub use secret::Secret;
+
+#[cfg(feature = "component")]
+export!(Stock);

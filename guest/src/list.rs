@@ -6,9 +6,9 @@ use alloc::vec::Vec;
 
 use crate::engine::live_rule;
 use crate::types::{Actor, ActorRole, Denial, Id, ListedToken, Outlook, RefusalReason, TokenState};
-use crate::{Engine, Host, expiry};
+use crate::{Engine, Host, Policy, expiry};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// An owner's live tokens, oldest first, each with its end (R6). A disabled owner's are among them.
     ///
     /// # Errors
@@ -24,7 +24,7 @@ impl<H: Host> Engine<'_, H> {
         }
         self.host.get_owner(owner)?.ok_or(RefusalReason::NoSuchOwner)?;
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let live = self.host.list_live_tokens(owner, live_rule(now, &parameters))?;
         let listed = live.iter().map(|state| ListedToken {
             token: state.token.id,
@@ -36,9 +36,9 @@ impl<H: Host> Engine<'_, H> {
     /// Whether each of these tokens lives, and when it ended or will end; in the same order.
     pub fn foresee(&mut self, states: &[TokenState]) -> Vec<Outlook> {
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let outlook = |state: &TokenState| Outlook {
-            live: expiry::usable(state, now, &parameters).is_ok(),
+            live: self.usable(state, now, &parameters).is_ok(),
             ends: expiry::foreseen_end(state, &parameters),
         };
         states.iter().map(outlook).collect()

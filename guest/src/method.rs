@@ -9,9 +9,9 @@
 
 use crate::engine::live_rule;
 use crate::types::{Actor, ActorRole, Census, Denial, Id, MethodPreview, RefusalReason, Scope};
-use crate::{Engine, Host};
+use crate::{Engine, Host, Policy};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Changes the authentication method of a scope, which ends all tokens in it (R9); false where it was set already.
     ///
     /// # Errors
@@ -37,7 +37,7 @@ impl<H: Host> Engine<'_, H> {
     ) -> Result<MethodPreview, Denial> {
         let changes = self.is_method_change(scope, method, actor)?;
         let Census { tokens, owners } = if changes {
-            let rule = live_rule(self.host.now(), &self.host.parameters());
+            let rule = live_rule(self.host.now(), &self.parameters());
             self.host.take_census(scope, rule)?
         } else {
             Census { tokens: 0, owners: 0 }

@@ -6,9 +6,9 @@
 
 use crate::engine::live_rule;
 use crate::types::{Actor, ActorRole, Cause, Denial, End, Id, RefusalReason};
-use crate::{Engine, Host, expiry};
+use crate::{Engine, Host, Policy, expiry};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Revokes a token (R8).
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl<H: Host> Engine<'_, H> {
             return Err(about(RefusalReason::NotPermitted));
         }
         let now = self.host.now();
-        expiry::alive(&state, now, &self.host.parameters()).map_err(about)?;
+        expiry::alive(&state, now, &self.parameters()).map_err(about)?;
         Ok(self.host.end_token(
             state.token.id,
             End {
@@ -50,7 +50,7 @@ impl<H: Host> Engine<'_, H> {
         }
         self.host.get_owner(owner)?.ok_or(RefusalReason::NoSuchOwner)?;
         let now = self.host.now();
-        let rule = live_rule(now, &self.host.parameters());
+        let rule = live_rule(now, &self.parameters());
         Ok(self.host.end_live_tokens(
             owner,
             rule,

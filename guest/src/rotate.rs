@@ -7,14 +7,14 @@
 //! A person rotates their own tokens, an administrator anyone's; a token rotates none (R12), nor does the host.
 //! Tested in this order: the role, whether the token exists, whose it is, the overlap, whether it works.
 
-use crate::token::{self, Kind, SCHEME_SHA256};
+use crate::token::{self, Kind};
 use crate::types::{
     Actor, ActorRole, Cause, Denial, Duration, End, Id, Issued, PreviousSecret, RefusalReason, Timestamp,
     Token,
 };
-use crate::{Engine, Host, expiry};
+use crate::{Engine, Host, Policy};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Gives a live token a new secret and hands it out, once (R1).
     ///
     /// # Errors
@@ -25,7 +25,7 @@ impl<H: Host> Engine<'_, H> {
         }
         let state = self.host.get_token(token)?.ok_or(RefusalReason::NoSuchToken)?;
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let about = |reason| Denial::about(state.token.id, reason);
         if actor.role == ActorRole::User && actor.id != state.token.owner {
             return Err(about(RefusalReason::NotPermitted));
@@ -33,22 +33,18 @@ impl<H: Host> Engine<'_, H> {
         if overlap > parameters.max_overlap {
             return Err(about(RefusalReason::OverlapTooLong));
         }
-        let ends = expiry::usable(&state, now, &parameters).map_err(about)?;
+        let ends = self.usable(&state, now, &parameters).map_err(about)?;
 
         let old = state.token;
         let secret = self.draw_secret();
+        let (scheme, digest) = self.digest(&secret);
         let previous = (overlap > 0).then_some(PreviousSecret {
             scheme: old.scheme,
             digest: old.digest,
             until: now.saturating_add(overlap),
         });
-        self.host.replace_secret(
-            old.id,
-            old.generation.saturating_add(1),
-            SCHEME_SHA256,
-            token::digest(&secret),
-            previous,
-        )?;
+        self.host
+            .replace_secret(old.id, old.generation.saturating_add(1), scheme, digest, previous)?;
         Ok(Issued {
             token: old.id,
             secret: token::compose(Kind::Pat, old.id, &secret),

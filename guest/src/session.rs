@@ -6,7 +6,7 @@
 //!
 //! The verdict on a presented session names the first of these that holds: malformed, bad-checksum, unknown,
 //! wrong-secret, the reason for which it was closed or replaced; then its token's reason, in the order of
-//! [`expiry`]; rotated; session-expired or session-idle, the earlier of the two and the former where both fall on
+//! [`expiry`], or what a policy of one's own refuses it for; rotated; session-expired or session-idle, the earlier of the two and the former where both fall on
 //! the same instant; wrong-audience (R12).
 
 use crate::authenticate::Verified;
@@ -15,7 +15,7 @@ use crate::types::{
     Audience, Cause, ClosedSession, Denial, End, OpenedSession, Parameters, RefusalReason, Session,
     SessionGrant, SessionState, Timestamp, TokenState,
 };
-use crate::{Engine, Host, expiry, rotate};
+use crate::{Engine, Host, Policy, rotate};
 
 /// A presented session that is good, at the instant at which it was found so.
 struct Checked {
@@ -26,7 +26,7 @@ struct Checked {
     token_end: End,
 }
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// Verifies a presented token for an audience, notes the use and opens a session (R3).
     ///
     /// With a limit on the open sessions of one token, the oldest make room for the new one.
@@ -154,12 +154,12 @@ impl<H: Host> Engine<'_, H> {
             .get_session(presented.id())?
             .ok_or(RefusalReason::Unknown)?;
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let about = |reason| Denial::about(state.token.token.id, reason);
         if !bool::from(presented.matches(SCHEME_SHA256, &state.session.digest)) {
             return Err(about(RefusalReason::WrongSecret));
         }
-        let token_end = judge(&state, now, &parameters).map_err(about)?;
+        let token_end = self.judge_session(&state, now, &parameters).map_err(about)?;
         Ok(Checked {
             now,
             parameters,
@@ -167,18 +167,23 @@ impl<H: Host> Engine<'_, H> {
             token_end,
         })
     }
-}
 
-/// The verdict on a session whose secret is right; on a yes, when it will end with its token.
-fn judge(state: &SessionState, now: Timestamp, parameters: &Parameters) -> Result<End, RefusalReason> {
-    let SessionState { session, token } = state;
-    if let Some(mark) = session.ended {
-        return Err(mark.cause.into());
+    /// The verdict on a session whose secret is right; on a yes, when it will end with its token.
+    fn judge_session(
+        &self,
+        state: &SessionState,
+        now: Timestamp,
+        parameters: &Parameters,
+    ) -> Result<End, RefusalReason> {
+        let SessionState { session, token } = state;
+        if let Some(mark) = session.ended {
+            return Err(mark.cause.into());
+        }
+        let token_end = self.usable(token, now, parameters)?;
+        let overlap = rotate::overlap(&token.token, session.generation, now)?;
+        end(session, session.last_used, parameters).ahead(now)?;
+        Ok(overlap.map_or(token_end, |overlap| token_end.or_earlier(overlap)))
     }
-    let token_end = expiry::usable(token, now, parameters)?;
-    let overlap = rotate::overlap(&token.token, session.generation, now)?;
-    end(session, session.last_used, parameters).ahead(now)?;
-    Ok(overlap.map_or(token_end, |overlap| token_end.or_earlier(overlap)))
 }
 
 /// When a session ends by itself if it was, or is, last used at `used`.

@@ -6,16 +6,16 @@
 
 use crate::engine::live_rule;
 use crate::types::{Denial, Swept};
-use crate::{Engine, Host, expiry};
+use crate::{Engine, Host, Policy, expiry};
 
-impl<H: Host> Engine<'_, H> {
+impl<H: Host, P: Policy> Engine<'_, H, P> {
     /// One round, at most `limit` records of each kind.
     ///
     /// # Errors
     /// No refusals.
     pub fn sweep(&mut self, limit: u32) -> Result<Swept, Denial> {
         let now = self.host.now();
-        let parameters = self.host.parameters();
+        let parameters = self.parameters();
         let mut swept = Swept::default();
         for state in self.host.list_lapsed_tokens(live_rule(now, &parameters), limit)? {
             self.host

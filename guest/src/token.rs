@@ -36,9 +36,25 @@ pub const CLIENT_PREFIX: &str = "patrol_cli_";
 pub const LENGTH: usize = 83;
 
 /// The scheme number of a SHA-256 of the 32 secret bytes.
-pub const SCHEME_SHA256: u8 = 1;
+pub const SCHEME_SHA256: u8 = Scheme::Sha256.number();
 /// The scheme number of a digest that was erased: nothing matches it.
 pub const SCHEME_ERASED: u8 = 0;
+
+/// What is stored of a secret (R2).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[repr(u8)]
+pub enum Scheme {
+    /// The SHA-256 of its 32 bytes.
+    Sha256 = 1,
+}
+
+impl Scheme {
+    /// The number that is stored beside the digest.
+    #[must_use]
+    pub const fn number(self) -> u8 {
+        self as u8
+    }
+}
 
 /// Digits of a 128-bit number: 62^22 > 2^128.
 const NUMBER_DIGITS: usize = 22;

@@ -4,7 +4,7 @@ use patrol_policy::types::{
     Actor, ActorRole, Cause, DAY, Denial, End, HOUR, Id, IssueRequest, Issued, MINUTE, Outage, Parameters,
     Refusal, RefusalReason, Scope, Token,
 };
-use patrol_policy::{Secret, about};
+use patrol_policy::{Policy as _, Secret, Stock};
 use patrol_tests::memory::Calls;
 use patrol_tests::native::Native;
 use patrol_tests::trace::{START, tenant_id, user_id};
@@ -719,7 +719,7 @@ fn a_rotation_keeps_everything_but_the_secret() {
 
 #[test]
 fn a_policy_says_what_it_is() {
-    let described = about::describe(Parameters::default());
+    let described = Stock.describe(&mut world().host);
     assert_eq!(described.name, "patrol-default");
     assert_eq!(described.version, env!("CARGO_PKG_VERSION"));
     assert_eq!(described.parameters, Parameters::default());

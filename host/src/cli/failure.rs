@@ -71,6 +71,9 @@ pub(super) enum Failure {
     /// What was asked for makes no sense.
     #[error("{0}")]
     Usage(String),
+    /// What was to be made is there already.
+    #[error("{0}")]
+    Exists(String),
     /// The address cannot be listened on.
     #[error(
         "cannot listen on {address}: {source}; choose another address with --listen, or stop what uses this one"
@@ -107,6 +110,7 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
     let exit = if let Some(failure) = error.downcast_ref::<Failure>() {
         match failure {
             Failure::Usage(_) => Exit::Usage,
+            Failure::Exists(_) => Exit::Exists,
             Failure::Listen { .. } => Exit::Listen,
         }
     } else if let Some(error) = error.downcast_ref::<OpenError>() {

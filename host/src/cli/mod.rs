@@ -15,6 +15,7 @@ mod identity;
 mod input;
 mod method;
 mod policy;
+mod policy_new;
 mod print;
 mod records;
 mod release;

@@ -6,9 +6,10 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use super::failure::Exit;
+use super::policy_new::NewArgs;
 use super::print::{fields, hex, plain};
 use super::release::SignArgs;
-use super::{Session, activation, release};
+use super::{Session, activation, policy_new, release};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
@@ -19,6 +20,8 @@ use crate::time::print_duration;
 pub(super) enum PolicyCommand {
     /// Show name, version, digest (SHA-256), limits, imports and exports
     Show,
+    /// Write a project for a policy of your own, built on the stock rules
+    New(NewArgs),
     /// Make a key that signs releases, and print its public half for `[policy] trusted_keys`
     Keygen {
         /// Where to write the secret key: a new file that only you can read
@@ -79,6 +82,7 @@ pub(super) enum PolicyCommand {
 const EXAMPLES: &str = "\
 Examples:
   patrol --json policy show | jq -r .digest
+  patrol policy new stricter
   patrol policy keygen release.key
   patrol policy sign stricter.wasm --name stricter --policy-version 1.2.0 --number 3 --key release.key
   patrol policy verify stricter-1.2.0.patrol
@@ -127,6 +131,7 @@ pub(super) fn isolation(patrol: &Patrol) -> String {
 pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Result<Exit> {
     match command {
         PolicyCommand::Show => show(session),
+        PolicyCommand::New(args) => policy_new::run(session, &args),
         PolicyCommand::Keygen { file } => release::keygen(session, &file),
         PolicyCommand::Sign(args) => release::sign(session, args),
         PolicyCommand::Message { file } => release::message(session, &file),

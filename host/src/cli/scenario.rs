@@ -21,6 +21,7 @@ Examples:
   patrol scenario run
   patrol scenario run tests/scenarios/r05-expiry.toml --policy policy.wasm --watch
   patrol scenario run scenarios/ --junit report.xml
+  patrol scenario run --policy stricter.wasm --differs r05-expiry
 
 Exit codes: 2 a scenario cannot be read; 6 the policy cannot be loaded; 12 a scenario failed; \
 `patrol --help` lists all.";
@@ -46,6 +47,10 @@ pub(super) struct RunArgs {
     /// The policy, a component [default: the one built in]
     #[arg(long, value_name = "COMPONENT")]
     policy: Option<PathBuf>,
+    /// A scenario that tells of a rule which the policy changes: it has to fail, and is shown as `differ`. May be given
+    /// more than once
+    #[arg(long, value_name = "SCENARIO")]
+    differs: Vec<String>,
     /// Run again whenever a scenario or the policy changes, until Ctrl-C
     #[arg(long)]
     watch: bool,
@@ -58,6 +63,7 @@ pub(super) struct RunArgs {
 #[serde(rename_all = "camelCase")]
 struct Results<'a> {
     passed: usize,
+    differ: usize,
     failed: usize,
     took_ms: u64,
     scenarios: Vec<Entry<'a>>,
@@ -71,6 +77,8 @@ struct Entry<'a> {
     #[serde(skip_serializing_if = "str::is_empty")]
     about: &'a str,
     ok: bool,
+    /// Whether it was said to fail.
+    differs: bool,
     steps: usize,
     took_ms: u64,
     #[serde(skip_serializing_if = "Option::is_none")]
@@ -90,6 +98,14 @@ pub(super) fn run(session: &mut Session, command: ScenarioCommand) -> anyhow::Re
 fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
     let began = Instant::now();
     let scenarios = read(&args.paths)?;
+    let known = |name: &String| scenarios.iter().any(|scenario| scenario.name() == name);
+    if let Some(name) = args.differs.iter().find(|name| !known(name)) {
+        let name = name.escape_debug();
+        return Err(Failure::Usage(format!(
+            "none of the scenarios is called \"{name}\", as --differs has it"
+        ))
+        .into());
+    }
     let component = args.policy.as_deref().map(component).transpose()?;
     let mut bench = Bench::new(component).context("cannot make a directory for the data")?;
     // Not one that merely lies in a data directory: what this command needs is all on its line.
@@ -103,7 +119,8 @@ fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
         .max()
         .unwrap_or(0);
     for scenario in &scenarios {
-        let report = bench.run(scenario)?;
+        let mut report = bench.run(scenario)?;
+        report.differs = args.differs.contains(&report.name);
         if !session.out.is_json() {
             session.out.line(&lines(&report, width))?;
             session.out.flush()?;
@@ -111,16 +128,25 @@ fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
         reports.push(report);
     }
     let failed = reports.iter().filter(|report| !report.passed()).count();
+    let differ = reports
+        .iter()
+        .filter(|report| report.passed() && report.differs)
+        .count();
     let results = Results {
-        passed: reports.len().saturating_sub(failed),
+        passed: reports.len().saturating_sub(failed).saturating_sub(differ),
+        differ,
         failed,
         took_ms: millis(began.elapsed()),
         scenarios: reports.iter().map(record).collect(),
     };
     session.out.answer(&results, || {
         let seconds = began.elapsed().as_secs_f64();
+        let differ = match args.differs.is_empty() {
+            true => String::new(),
+            false => format!("{} differ, ", results.differ),
+        };
         format!(
-            "{} passed, {} failed in {seconds:.1} s",
+            "{} passed, {differ}{} failed in {seconds:.1} s",
             results.passed, results.failed
         )
     })?;
@@ -137,6 +163,7 @@ fn record(report: &Report) -> Entry<'_> {
         file: &report.file,
         about: &report.about,
         ok: report.passed(),
+        differs: report.differs,
         steps: report.steps,
         took_ms: millis(report.took),
         failed: report.failed.as_ref(),
@@ -147,15 +174,22 @@ fn millis(took: std::time::Duration) -> u64 {
     u64::try_from(took.as_millis()).unwrap_or(u64::MAX)
 }
 
-/// One line for a scenario; where it failed, also where and how.
+/// One line for a scenario; where it failed or differs, also where and how.
 fn lines(report: &Report, width: usize) -> String {
-    let word = if report.passed() { "ok    " } else { "FAILED" };
+    let word = match (report.passed(), report.differs) {
+        (true, false) => "ok    ",
+        (true, true) => "differ",
+        (false, _) => "FAILED",
+    };
     let steps = count(u64::try_from(report.steps).unwrap_or(u64::MAX), "step");
     let mut text = format!(
         "{word}  {:<width$}  {:>5} ms  {steps}",
         plain(&report.name),
         millis(report.took)
     );
+    if let Some(why) = report.unexpected() {
+        text.push_str(&format!("\n        {}: {why}", plain(&report.file)));
+    }
     if let Some(failed) = &report.failed {
         text.push_str(&format!(
             "\n        {}:{}: step {}, {} at {}",

@@ -80,13 +80,7 @@ impl Manifest {
 
     /// Whether it makes sense.
     pub(super) fn check(&self) -> Result<(), String> {
-        let first = self.name.starts_with(|c: char| c.is_ascii_lowercase());
-        let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
-        if !first || self.name.len() > NAME || !self.name.chars().all(plain) {
-            return Err(format!(
-                "has a name that cannot be: it has 1 to {NAME} small letters, digits and dashes, a letter first"
-            ));
-        }
+        check_name(&self.name).map_err(|why| format!("has a name that cannot be: {why}"))?;
         for (key, version) in [("version", &self.version), ("minimum_host", &self.minimum_host)] {
             if Version::parse(version).is_err() {
                 return Err(format!(
@@ -157,6 +151,21 @@ impl Manifest {
             )),
         }
     }
+}
+
+/// Whether a policy can be called so.
+///
+/// # Errors
+/// What a name has to be.
+pub fn check_name(name: &str) -> Result<(), String> {
+    let first = name.starts_with(|c: char| c.is_ascii_lowercase());
+    let plain = |c: char| c.is_ascii_lowercase() || c.is_ascii_digit() || c == '-';
+    if first && name.len() <= NAME && name.chars().all(plain) {
+        return Ok(());
+    }
+    Err(format!(
+        "it has 1 to {NAME} small letters, digits and dashes, a letter first"
+    ))
 }
 
 /// A contract's package and version.

@@ -28,7 +28,7 @@ use std::fmt::{self, Display};
 
 pub use file::{LARGEST, Release};
 pub use keys::{KeyError, PublicKey, SecretKey};
-pub use manifest::{CONTRACT, HOST_VERSION, Manifest};
+pub use manifest::{CONTRACT, HOST_VERSION, Manifest, check_name};
 pub use shelf::Shelf;
 pub use signature::SSH_NAMESPACE;
 

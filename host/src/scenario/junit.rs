@@ -27,20 +27,25 @@ pub fn junit(reports: &[Report]) -> String {
             escaped(&report.file),
             seconds(report.took)
         );
-        let Some(failed) = &report.failed else {
-            xml.push_str("/>\n");
-            continue;
+        let (message, text) = match (&report.failed, report.unexpected()) {
+            (_, Some(why)) => (why.to_owned(), why.to_owned()),
+            (Some(failed), None) if !report.passed() => (
+                format!("line {}: {}", failed.line, failed.what),
+                format!(
+                    "{}:{}: step {}, {} at {}\n{}",
+                    report.file,
+                    failed.line,
+                    failed.step,
+                    failed.what,
+                    failed.at,
+                    failed.lines().join("\n")
+                ),
+            ),
+            _ => {
+                xml.push_str("/>\n");
+                continue;
+            }
         };
-        let text = format!(
-            "{}:{}: step {}, {} at {}\n{}",
-            report.file,
-            failed.line,
-            failed.step,
-            failed.what,
-            failed.at,
-            failed.lines().join("\n")
-        );
-        let message = format!("line {}: {}", failed.line, failed.what);
         let _ = writeln!(
             xml,
             ">\n      <failure message=\"{}\">{}</failure>\n    </testcase>",

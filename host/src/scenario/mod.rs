@@ -33,7 +33,9 @@
 //!
 //! A scenario ends with its first step that is not as expected: what comes after it was written for another world.
 //!
-//! The [`shipped`] scenarios say what the rules R1 to R13 come to; a policy that keeps the rules passes all of them.
+//! The [`shipped`] scenarios say what the rules R1 to R13 come to; a policy that keeps the rules passes all of them. One
+//! that changes some of them fails those that tell of these rules, and no others: their names are such that a policy may
+//! ask for team/purpose, but where names are what they are about. [`Report::differs`] is for that.
 
 mod action;
 mod junit;

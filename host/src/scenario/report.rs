@@ -24,6 +24,9 @@ pub struct Report {
     pub took: Duration,
     /// The step that was not as expected, if there is one: nothing after it was run.
     pub failed: Option<FailedStep>,
+    /// Whether it tells of a rule that the policy is said to change: then it has to fail, and the step where it does is
+    /// where the policy differs.
+    pub differs: bool,
 }
 
 /// A step that was not as expected.
@@ -58,10 +61,17 @@ pub struct Difference {
 }
 
 impl Report {
-    /// Whether every step was as expected.
+    /// Whether it went as it should: every step was as expected, or one was not and the policy is said to differ.
     #[must_use]
     pub const fn passed(&self) -> bool {
-        self.failed.is_none()
+        self.failed.is_some() == self.differs
+    }
+
+    /// Why it did not pass, where that is no step's fault.
+    #[must_use]
+    pub fn unexpected(&self) -> Option<&'static str> {
+        (self.differs && self.failed.is_none())
+            .then_some("every step was as expected, though the policy is said to differ here")
     }
 }
 

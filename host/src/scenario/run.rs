@@ -81,6 +81,7 @@ impl Bench {
             steps: 0,
             took: began.elapsed(),
             failed: None,
+            differs: false,
         };
         for step in &scenario.steps {
             report.steps = report.steps.saturating_add(1);

@@ -1,13 +1,41 @@
 //! A host in memory: plain maps, a clock that is set by hand, and reproducible entropy.
 //!
 //! It does what `wit/storage.wit` says in the most obvious way, a scan of all rows for every question, so that it can
-//! serve as the reference for a real store.
+//! serve as the reference for a real store. With it a policy can be tried in a unit test, without a component:
+//!
+//! ```
+//! use patrol_policy::memory::MemoryHost;
+//! use patrol_policy::prelude::*;
+//!
+//! let (tenant, ann) = (Id { hi: 0, lo: 1 }, Id { hi: 0, lo: 2 });
+//! let mut host = MemoryHost::new(20_000 * DAY, Parameters::default(), 1);
+//! host.add_tenant(tenant, "password");
+//! host.add_user(ann, tenant, "ann");
+//!
+//! let policy = patrol_policy::Stock;
+//! let request = IssueRequest { owner: ann, name: "backup".into(), expires: host.now + 90 * DAY, audience: 1 };
+//! let actor = Actor { role: ActorRole::User, id: ann };
+//! let issued = policy.issue(&mut host, request, actor).unwrap();
+//!
+//! host.now += 15 * DAY;
+//! let refused = policy.authenticate(&mut host, issued.secret.expose(), 1).unwrap_err();
+//! assert_eq!(refused, Denial::about(issued.token, RefusalReason::Idle));
+//! ```
+#![allow(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::arithmetic_side_effects,
+    reason = "for tests: what does not fit together should end one at once"
+)]
 
-use std::collections::BTreeMap;
+use alloc::borrow::ToOwned as _;
+use alloc::collections::{BTreeMap, BTreeSet};
+use alloc::string::String;
+use alloc::vec::Vec;
 
-use patrol_policy::Host;
-use patrol_policy::types::{
-    Census, Digest, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
+use crate::Host;
+use crate::types::{
+    Census, Digest, End, Id, Level, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
     SessionState, Timestamp, Token, TokenState,
 };
 
@@ -84,6 +112,8 @@ pub struct MemoryHost {
     pub outage: Option<Outage>,
     /// What the policy asked for so far.
     pub calls: Calls,
+    /// What the policy wrote to the log so far.
+    pub log: Vec<(Level, String)>,
     seed: u64,
 }
 
@@ -97,6 +127,7 @@ impl MemoryHost {
             rows: Rows::default(),
             outage: None,
             calls: Calls::default(),
+            log: Vec::new(),
             seed,
         }
     }
@@ -282,6 +313,10 @@ impl Host for MemoryHost {
         }
     }
 
+    fn log(&mut self, level: Level, message: &str) {
+        self.log.push((level, message.to_owned()));
+    }
+
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         self.read()?;
         Ok(self.rows.tokens.get(&id).map(|(token, _)| self.state(*token)))
@@ -440,7 +475,7 @@ impl Host for MemoryHost {
                     Scope::Owner(id) => state.owner.id == id,
                 }
         });
-        let owners: std::collections::BTreeSet<_> = affected.iter().map(|state| state.owner.id).collect();
+        let owners: BTreeSet<_> = affected.iter().map(|state| state.owner.id).collect();
         Ok(Census {
             tokens: affected.len() as u64,
             owners: owners.len() as u64,
