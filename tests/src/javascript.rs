@@ -8,12 +8,13 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 use std::time::Duration;
 
-use patrol::policy::{Isolation, Options};
+use patrol::policy::{Isolation, Options, Policy};
 use sha2::{Digest as _, Sha256};
 
 use crate::gateway::find;
+use crate::memory::MemoryHost;
 
-/// What the README of the policy says of it: the settings that it needs, and the largest that its component gets.
+/// The settings that it needs, as its README has them.
 pub const SETTINGS: &str = "max_component = \"16MiB\"\nmemory = \"32MiB\"\ntable_elements = 8192\n";
 
 /// Where the policy's source is.
@@ -40,15 +41,31 @@ pub fn component() -> Option<PathBuf> {
         println!("skipped: {} is missing; tests/run installs it", installed.display());
         return None;
     }
-    fs::create_dir_all(kept()).expect("a directory");
-    // One test builds it, the others wait for that one.
-    let lock = File::create(kept().join("lock")).expect("a lock");
-    lock.lock().expect("a lock");
+    let _lock = lock();
     let file = kept().join(format!("{}.wasm", digest()));
     if !file.exists() {
         build(&file);
     }
     Some(file)
+}
+
+/// The policy, run in some way; none where a test that needs it is to be left out.
+///
+/// # Panics
+/// Where it does not build or load.
+#[must_use]
+pub fn load(options: &Options) -> Option<Policy<MemoryHost>> {
+    let component = fs::read(component()?).expect("the component");
+    let _lock = lock();
+    Some(Policy::load(&component, options).expect("the policy in JavaScript"))
+}
+
+/// One test builds and compiles it, the others wait for that one.
+fn lock() -> File {
+    fs::create_dir_all(kept()).expect("a directory");
+    let lock = File::create(kept().join("lock")).expect("a lock");
+    lock.lock().expect("a lock");
+    lock
 }
 
 /// How it is run: within its settings, and on a machine that may be busier than one that serves.

@@ -355,6 +355,22 @@ mod tests {
             "policy.tokens_per_owner",
             "from 1 to 10000",
         );
+        for (setting, told) in [
+            ("table_elements = 0", "from 1 to 16384"),
+            ("table_elements = 16385", "from 1 to 16384"),
+            ("memory = \"63KiB\"", "from 64KiB to 64MiB"),
+            ("memory = \"65MiB\"", "from 64KiB to 64MiB"),
+            ("max_component = \"0B\"", "from 1B to 32MiB"),
+            ("max_component = \"33MiB\"", "from 1B to 32MiB"),
+            ("trial = \"0s\"", "longer than nothing"),
+        ] {
+            let key = setting.split(' ').next().unwrap_or_default();
+            mistake(
+                &format!("[policy]\n{setting}"),
+                &format!("policy.{key}"),
+                told,
+            );
+        }
         mistake("[policy]\nname_max_length = 256", "policy.name_max_length", "R13");
         mistake("[http]\naudience = \"a b\"", "http.audience", "letters, digits");
         mistake("[http]\nrealm = '\"'", "http.realm", "without quotes");

@@ -9,7 +9,7 @@
 //! | [`MEMORY_BYTES`] | 1 MiB | linear memory of an instance; a setting, up to [`MEMORY_CEILING`], 64 MiB |
 //! | [`MEMORIES`], [`TABLES`], [`INSTANCES`] | 1, 4, 8 | core memories, tables and instances inside one component |
 //! | [`TABLE_ELEMENTS`] | 1,024 | elements of one table; a setting, up to [`TABLE_CEILING`], 16,384 |
-//! | [`INSTANCE_BYTES`] | 512 KiB | wasmtime's own records of one instance |
+//! | [`INSTANCE_BYTES`] | 256 KiB | wasmtime's own records of one instance |
 //! | [`WASM_STACK_BYTES`] | 256 KiB | native stack of the guest, so recursion; a thread's stack must be larger |
 //! | [`HOST_CALLS`] | 10,000 | calls from the guest to the host during one decision |
 //! | [`HOSTCALL_BYTES`] | 1 MiB | what one call in either direction copies from the guest: lists, strings |
@@ -61,7 +61,7 @@ pub const TABLE_ELEMENTS: usize = 1_024;
 /// The most that the settings may allow. The pool keeps 128 KiB of address space for each table, 512 MiB in all.
 pub const TABLE_CEILING: usize = 16_384;
 /// wasmtime's own records of one instance, in bytes.
-pub const INSTANCE_BYTES: usize = 512 << 10;
+pub const INSTANCE_BYTES: usize = 256 << 10;
 /// Native stack of the guest, in bytes.
 pub const WASM_STACK_BYTES: usize = 256 << 10;
 /// Host calls in one decision. `sweep` and `list-tokens` make a few for each record.
