@@ -38,7 +38,10 @@ pub fn component() -> Option<PathBuf> {
     let installed = directory().join("node_modules/@bytecodealliance/componentize-js");
     if !installed.is_dir() || find("node").is_none() {
         assert_ne!(wanted.as_deref(), Some("1"), "missing: {}", installed.display());
-        println!("skipped: {} is missing; tests/run installs it", installed.display());
+        println!(
+            "skipped: {} is missing; tests/run installs it",
+            installed.display()
+        );
         return None;
     }
     let _lock = lock();

@@ -8,8 +8,8 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::{Config, Server, Size, Step};
-use crate::release::PublicKey;
 use crate::policy::limits::{COMPONENT_CEILING, MEMORY_CEILING, TABLE_CEILING};
+use crate::release::PublicKey;
 use crate::time::{Millis, print_duration};
 
 /// Something that cannot be, and where.
@@ -365,11 +365,7 @@ mod tests {
             ("trial = \"0s\"", "longer than nothing"),
         ] {
             let key = setting.split(' ').next().unwrap_or_default();
-            mistake(
-                &format!("[policy]\n{setting}"),
-                &format!("policy.{key}"),
-                told,
-            );
+            mistake(&format!("[policy]\n{setting}"), &format!("policy.{key}"), told);
         }
         mistake("[policy]\nname_max_length = 256", "policy.name_max_length", "R13");
         mistake("[http]\naudience = \"a b\"", "http.audience", "letters, digits");

@@ -177,7 +177,12 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
 
 fn check_options(options: &Options) -> Result<(), LoadError> {
     let ranges = [
-        ("bytes of a component", options.component_bytes, 1, COMPONENT_CEILING),
+        (
+            "bytes of a component",
+            options.component_bytes,
+            1,
+            COMPONENT_CEILING,
+        ),
         ("bytes of memory", options.memory_bytes, 1 << 16, MEMORY_CEILING),
         ("elements of a table", options.table_elements, 1, TABLE_CEILING),
     ];

@@ -124,7 +124,14 @@ fn it_is_staged_activated_served_and_rolled_back() {
     // A token of the policy before it is good, and one of its own is after it.
     let issue = |name: &str| {
         let arguments = [
-            "token", "create", "--owner", "ada", "--name", name, "--expires", "30d",
+            "token",
+            "create",
+            "--owner",
+            "ada",
+            "--name",
+            name,
+            "--expires",
+            "30d",
         ];
         json(&program, &arguments)["secret"].as_str().unwrap().to_owned()
     };

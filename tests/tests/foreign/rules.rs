@@ -177,9 +177,8 @@ fn names_are_judged_as_the_engine_judges_them() {
             other => panic!("{other:?}"),
         });
         assert_eq!(answer, expected, "{name:?}");
-        let stored = |rows: &Rows| -> Vec<String> {
-            rows.tokens.values().map(|(_, name)| name.clone()).collect()
-        };
+        let stored =
+            |rows: &Rows| -> Vec<String> { rows.tokens.values().map(|(_, name)| name.clone()).collect() };
         assert_eq!(stored(&host.rows), stored(&native.host.rows), "{name:?}");
     }
 }
