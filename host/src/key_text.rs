@@ -1,5 +1,5 @@
-//! 32-byte Ed25519 keys as text, base64url without padding (RFC 4648), on their way from and to files. Both halves are
-//! treated as secrets: nothing of them is left behind.
+//! Keys of 32 bytes as text, base64url without padding (RFC 4648), on their way from and to files. Public ones are
+//! treated as secrets too: nothing of them is left behind.
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
@@ -22,9 +22,12 @@ pub(crate) fn decode(text: &str) -> Option<Zeroizing<[u8; 32]>> {
 /// Appends the secret half of a key to a text, which should have room for [`DIGITS`]: one that grows leaves copies
 /// behind.
 pub(crate) fn push_secret(text: &mut String, key: &SigningKey) {
+    push_bytes(text, key.as_bytes());
+}
+
+/// The same with a key that is nothing but its bytes.
+pub(crate) fn push_bytes(text: &mut String, key: &[u8; 32]) {
     let mut digits = Zeroizing::new([0; 64]);
-    let length = BASE64URL
-        .encode_slice(key.as_bytes(), &mut *digits)
-        .unwrap_or_default();
+    let length = BASE64URL.encode_slice(key, &mut *digits).unwrap_or_default();
     text.push_str(std::str::from_utf8(digits.get(..length).unwrap_or_default()).unwrap_or_default());
 }

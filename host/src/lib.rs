@@ -50,22 +50,25 @@
 //!
 //! The names at the top of this page, [`gate`], [`layer`], [`service`], [`scenario`], [`config`] and [`time`] are the
 //! library's interface, and follow semantic versioning: while the version is 0.x, what breaks callers waits for the
-//! next 0.x. Enums and records that will grow are `#[non_exhaustive]`. A server needs [`http`](mod@http) and [`doors`]
-//! besides, which are meant for the program and may change with it; so may what is hidden from this documentation: the
+//! next 0.x. Enums and records that will grow are `#[non_exhaustive]`. A server needs [`http`](mod@http), [`doors`] and
+//! [`control`] besides, which are meant for the program and may change with it; so may what is hidden from this documentation: the
 //! command line, and the two layers below [`service`], the policy's runtime and the store.
 //!
 //! # Layers
 //!
 //! Each knows only those below: `cli`; [`http`](mod@http), [`doors`] and [`layer`]; [`gate`] and, beside it,
-//! [`scenario`]; [`service`]; then `policy` and `store`. A test holds them to it.
+//! [`scenario`] and [`control`]; [`service`]; then `policy` and `store`. A test holds them to it.
 
 mod accept;
 #[doc(hidden)]
 pub mod cli;
 pub mod config;
+pub mod control;
 pub mod doors;
 pub mod gate;
 pub mod http;
+#[doc(hidden)]
+pub mod journal;
 mod key_text;
 pub mod layer;
 #[doc(hidden)]

@@ -28,7 +28,7 @@ const VERIFIED: &str = "verify_personal_access_token";
 fn assert_lied<T: std::fmt::Debug>(result: Result<T, Error>, did: &str) {
     match result {
         Err(Error::Fault(fault)) => {
-            assert_eq!(fault.kind(), "contract", "{fault}");
+            assert_eq!(fault.kind(), "floor", "{fault}");
             let told = fault.to_string();
             assert!(told.contains(did), "{told}");
         }
@@ -147,7 +147,7 @@ fn a_policy_that_says_yes_to_anything_lets_in_nothing_that_is_forbidden() {
     let told: Vec<_> = it
         .events(VERIFIED)
         .into_iter()
-        .filter(|event| event["eventOutcomeReason"] == "policy-fault-contract")
+        .filter(|event| event["eventOutcomeReason"] == "policy-fault-floor")
         .collect();
     assert_eq!(told.len(), faults);
     assert!(told.iter().all(|event| event["eventOutcome"] == "internal_error"));

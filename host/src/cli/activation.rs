@@ -1,46 +1,53 @@
-//! `patrol policy stage`, `list`, `activate`, `rollback` and `diff`: which release a data directory runs.
+//! `patrol policy stage`, `activate`, `rollback` and `diff`: which release a data directory runs.
 
 use std::path::Path;
 
+use patrol_policy::types::Id;
 use serde::Serialize;
 
 use super::failure::Exit;
-use super::print::{date, fields, hex, plain};
-use super::{Session, caller, release};
-use crate::release::Release;
-use crate::service::{ReleaseRow, ServeLock};
+use super::print::{fields, plain};
+use super::reach::Reached;
+use super::{Session, caller, caller_name, release};
+use crate::control::{Release, Verb};
+use crate::release::Release as ReleaseFile;
+use crate::service::{Error, Patrol};
 use crate::time::rfc3339;
 
 #[derive(Serialize)]
 #[serde(rename_all = "camelCase")]
-struct StagedRecord<'a> {
+struct StagedRecord {
     id: String,
-    name: &'a str,
-    version: &'a str,
+    name: String,
+    version: String,
     release: u32,
     staged: String,
     active: bool,
 }
 
-impl<'a> StagedRecord<'a> {
-    fn of(row: &'a ReleaseRow, active: bool) -> Self {
+impl StagedRecord {
+    fn of(release: &Release, active: bool) -> Self {
         Self {
-            id: hex(&row.digest),
-            name: &row.name,
-            version: &row.version,
-            release: row.number,
-            staged: rfc3339(row.staged),
+            id: release.id.clone(),
+            name: release.name.clone(),
+            version: release.version.clone(),
+            release: release.release,
+            staged: rfc3339(release.staged),
             active,
         }
     }
 
+    fn short_id(&self) -> String {
+        self.id.chars().take(12).collect()
+    }
+
     fn named(&self) -> String {
-        let id = self.id.get(..12).unwrap_or_default();
         format!(
-            "{} {}, release {} ({id})",
-            plain(self.name),
-            plain(self.version),
-            self.release
+            "{} {}, release {} ({})",
+            plain(&self.name),
+            plain(&self.version),
+            self.release,
+            self.short_id()
         )
     }
 }
@@ -49,9 +56,9 @@ pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> 
     let patrol = session.open()?;
     let release = release::read(file, patrol.config().policy.max_component.bytes())?;
     let row = patrol.stage(&caller(), &release)?;
-    let record = StagedRecord::of(&row, false);
+    let record = StagedRecord::of(&Release::from(&row), false);
     session.out.answer(&record, || {
-        let id = record.id.get(..12).unwrap_or_default();
+        let id = record.short_id();
         format!(
             "staged: {}; `patrol policy activate {id}` activates it",
             record.named()
@@ -60,51 +67,69 @@ pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> 
     Ok(Exit::Done)
 }
 
-pub(super) fn list(session: &mut Session) -> anyhow::Result<Exit> {
-    let patrol = session.open()?;
-    let (releases, activations) = (patrol.releases()?, patrol.activations(None)?);
-    let active = activations.first().map(|row| row.digest);
-    let mut list = session
-        .out
-        .list(["ID", "NAME", "VERSION", "RELEASE", "STAGED", "ACTIVE"])?;
-    for row in &releases {
-        let record = StagedRecord::of(row, Some(row.digest) == active);
-        list.push(&record, || {
-            [
-                record.id.get(..12).unwrap_or_default().to_owned(),
-                plain(record.name),
-                plain(record.version),
-                record.release.to_string(),
-                date(row.staged),
-                if record.active { "active" } else { "" }.to_owned(),
-            ]
-        })?;
-    }
-    list.end("No release was staged: the built-in policy is active.")?;
-    Ok(Exit::Done)
-}
-
-pub(super) fn activate(session: &mut Session, id: &str, allow_downgrade: bool) -> anyhow::Result<Exit> {
-    let patrol = session.open()?;
-    let lock = ServeLock::take(patrol.data())?;
-    let row = patrol.activate(&lock, &caller(), id, None, allow_downgrade)?;
-    let record = StagedRecord::of(&row, true);
-    session
-        .out
-        .answer(&record, || format!("active: {}", record.named()))?;
-    Ok(Exit::Done)
-}
-
-pub(super) fn rollback(session: &mut Session) -> anyhow::Result<Exit> {
-    let patrol = session.open()?;
-    let lock = ServeLock::take(patrol.data())?;
-    let row = patrol.rollback(&lock, &caller(), None)?;
-    let record = row.as_ref().map(|row| StagedRecord::of(row, true));
-    session.out.answer(&record, || match &record {
-        Some(record) => format!("active: {}", record.named()),
-        None => "active: the built-in policy".to_owned(),
+pub(super) fn activate(
+    session: &mut Session,
+    release: String,
+    tenant: Option<String>,
+    allow_downgrade: bool,
+) -> anyhow::Result<Exit> {
+    let active = match Reached::find(session)? {
+        Reached::Here(patrol, lock) => {
+            let of = scope(&patrol, tenant.as_deref())?;
+            Release::from(&patrol.activate(&lock, &caller(), &release, of, allow_downgrade)?)
+        }
+        Reached::Server(client) => {
+            let tenant = tenant.clone();
+            let verb = Verb::Activate {
+                release,
+                tenant,
+                allow_downgrade,
+            };
+            client.ask(&caller_name(), verb)?
+        }
+    };
+    let record = StagedRecord::of(&active, true);
+    session.out.answer(&record, || {
+        format!("active{}: {}", for_tenant(tenant.as_deref()), record.named())
     })?;
     Ok(Exit::Done)
+}
+
+pub(super) fn rollback(session: &mut Session, tenant: Option<String>) -> anyhow::Result<Exit> {
+    let active: Option<Release> = match Reached::find(session)? {
+        Reached::Here(patrol, lock) => {
+            let of = scope(&patrol, tenant.as_deref())?;
+            let row = patrol.rollback(&lock, &caller(), of)?;
+            row.as_ref().map(Release::from)
+        }
+        Reached::Server(client) => {
+            let tenant = tenant.clone();
+            client.ask(&caller_name(), Verb::Rollback { tenant })?
+        }
+    };
+    let record = active.as_ref().map(|release| StagedRecord::of(release, true));
+    session.out.answer(&record, || {
+        let named = record.as_ref().map(StagedRecord::named);
+        let nothing = match tenant {
+            Some(_) => "what everybody has",
+            None => "the built-in policy",
+        };
+        let named = named.unwrap_or_else(|| nothing.to_owned());
+        format!("active{}: {named}", for_tenant(tenant.as_deref()))
+    })?;
+    Ok(Exit::Done)
+}
+
+/// The tenant meant.
+fn scope(patrol: &Patrol, tenant: Option<&str>) -> Result<Option<Id>, Error> {
+    let row = tenant.map(|name| patrol.tenant(name)).transpose()?;
+    Ok(row.map(|row| row.id))
+}
+
+fn for_tenant(tenant: Option<&str>) -> String {
+    tenant
+        .map(|name| format!(" for {}", plain(name)))
+        .unwrap_or_default()
 }
 
 #[derive(Serialize)]
@@ -136,7 +161,7 @@ pub(super) fn diff(session: &mut Session, a: &str, b: &str) -> anyhow::Result<Ex
 }
 
 /// What can differ between two releases.
-fn told(release: &Release) -> [(&'static str, String); 10] {
+fn told(release: &ReleaseFile) -> [(&'static str, String); 10] {
     let manifest = release.manifest();
     let signer = release.signer().map(ToString::to_string);
     [

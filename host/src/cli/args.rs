@@ -34,7 +34,7 @@ Exit codes:
     5  it exists already
     6  no verdict: the policy failed
     7  the store failed, is busy or is damaged
-    8  another server runs on the data directory
+    8  another server runs on the data directory, or one that cannot be asked
     9  cannot listen on the address
    10  the data directory is missing, not writable, or open to other users
    11  the data was written by a newer version

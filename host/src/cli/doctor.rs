@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use clap::Args;
-use patrol_policy::types::{MINUTE, Timestamp};
+use patrol_policy::types::{DAY, MINUTE, Timestamp};
 use serde::Serialize;
 
 use super::failure::Exit;
@@ -15,7 +15,7 @@ use super::print::{date, hex, plain};
 use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
-use crate::service::{OpenError, Patrol, ServeLock, Settings};
+use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
 
@@ -106,6 +106,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
         if let Some(patrol) = open(&data, config, &mut findings) {
             integrity(&patrol, &mut findings);
             policy(&patrol, &mut findings);
+            alarms(&patrol, &mut findings);
             clock(&patrol, args.reset_clock, serving, &mut findings);
         }
     }
@@ -372,6 +373,37 @@ fn policy(patrol: &Patrol, findings: &mut Findings) {
             ),
         ),
         Err(error) => findings.fail("policy", format!("{error}; install patrol anew")),
+    }
+}
+
+/// How far back a policy's breach of the floor is told.
+const ALARMS_SINCE: u64 = 30 * DAY;
+
+/// Whether a policy allowed of late what nothing may allow.
+fn alarms(patrol: &Patrol, findings: &mut Findings) {
+    const WHAT: &str = "floor";
+    let filter = AuditFilter {
+        event_type: Some(FLOOR_VIOLATION.to_owned()),
+        since: Some(patrol.now().saturating_sub(ALARMS_SINCE)),
+        last: Some(1),
+        ..AuditFilter::default()
+    };
+    let mut last = None;
+    let read = patrol.audit(&filter, |entry| {
+        last = Some(entry.at);
+        true
+    });
+    match (read, last) {
+        (Ok(()), None) => findings.ok(WHAT, "no policy allowed what nothing may allow, in the last 30 days"),
+        (Ok(()), Some(at)) => findings.warn(
+            WHAT,
+            format!(
+                "a policy allowed what nothing may allow, last on {}, and was turned down: do not run it; `patrol \
+                 audit list --type {FLOOR_VIOLATION}` says which and what",
+                date(at)
+            ),
+        ),
+        (Err(error), _) => findings.fail(WHAT, error.to_string()),
     }
 }
 

@@ -3,6 +3,7 @@
 use std::fmt::Display;
 use std::io::{self, Write as _};
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use patrol_policy::types::RefusalReason;
@@ -10,6 +11,7 @@ use serde::Serialize;
 
 use super::print::{OutputError, plain};
 use crate::config::ConfigError;
+use crate::control::ClientError;
 use crate::gate::KeyError;
 use crate::policy::LoadError;
 use crate::release::{KeyError as SigningKeyError, Unfit};
@@ -44,6 +46,32 @@ impl From<Exit> for ExitCode {
 }
 
 impl Exit {
+    /// All of them.
+    const ALL: [Self; 14] = [
+        Self::Done,
+        Self::Unexpected,
+        Self::Usage,
+        Self::Refused,
+        Self::NotFound,
+        Self::Exists,
+        Self::NoVerdict,
+        Self::Store,
+        Self::InUse,
+        Self::Listen,
+        Self::DataDirectory,
+        Self::Newer,
+        Self::Problems,
+        Self::BrokenPipe,
+    ];
+
+    /// The one with this code, as a server told it; one that this program does not know is unexpected.
+    fn of_code(code: u8) -> Self {
+        let known = Self::ALL.into_iter().find(|exit| *exit as u8 == code);
+        known
+            .filter(|exit| *exit != Self::Done)
+            .unwrap_or(Self::Unexpected)
+    }
+
     /// A word for programs.
     const fn word(self) -> &'static str {
         match self {
@@ -84,6 +112,26 @@ pub(super) enum Failure {
         /// Why not.
         source: io::Error,
     },
+    /// The control socket cannot be made.
+    #[error("cannot make the control socket {}: {source}", .path.display())]
+    Control {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
+    /// A server runs, and cannot be asked.
+    #[error(
+        "a server is running, but does not answer at {}: {source}; if it is of an older version, or hangs, stop it, \
+         then run this again",
+        .path.display()
+    )]
+    NoAnswer {
+        /// The socket.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
 }
 
 /// The exit code for an error, and the reason where the policy refused.
@@ -99,11 +147,13 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
         return (of_service(error), error.refusal());
     }
     if let Some(error) = error.downcast_ref::<ReleaseError>() {
+        return (of_release(error), None);
+    }
+    if let Some(error) = error.downcast_ref::<ClientError>() {
         let exit = match error {
-            ReleaseError::Service(error) => of_service(error),
-            ReleaseError::Shelf { .. } => Exit::DataDirectory,
-            ReleaseError::NotFound(_) => Exit::NotFound,
-            _ => Exit::Refused,
+            ClientError::Failed { exit, .. } => Exit::of_code(*exit),
+            ClientError::Version { .. } => Exit::InUse,
+            _ => Exit::Unexpected,
         };
         return (exit, None);
     }
@@ -112,6 +162,8 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
             Failure::Usage(_) => Exit::Usage,
             Failure::Exists(_) => Exit::Exists,
             Failure::Listen { .. } => Exit::Listen,
+            Failure::Control { .. } => Exit::DataDirectory,
+            Failure::NoAnswer { .. } => Exit::InUse,
         }
     } else if let Some(error) = error.downcast_ref::<OpenError>() {
         of_opening(error)
@@ -127,6 +179,21 @@ fn classify(error: &anyhow::Error) -> (Exit, Option<RefusalReason>) {
         Exit::Unexpected
     };
     (exit, None)
+}
+
+/// The exit code for an error, for a server that tells it to a client.
+pub(super) const fn exit_code(error: &ReleaseError) -> u8 {
+    of_release(error) as u8
+}
+
+const fn of_release(error: &ReleaseError) -> Exit {
+    match error {
+        ReleaseError::Service(error) => of_service(error),
+        ReleaseError::Run(error) => of_opening(error),
+        ReleaseError::Shelf { .. } => Exit::DataDirectory,
+        ReleaseError::NotFound(_) => Exit::NotFound,
+        _ => Exit::Refused,
+    }
 }
 
 const fn of_service(error: &Error) -> Exit {
@@ -289,6 +356,32 @@ mod tests {
             Exit::BrokenPipe
         );
         assert_eq!(exit(anyhow::anyhow!("anything else")), 1);
+    }
+
+    #[test]
+    fn an_error_ends_alike_here_and_at_a_server() {
+        let downgrade = || ReleaseError::Downgrade {
+            name: "stricter".to_owned(),
+            number: 1,
+            active: 2,
+        };
+        for error in [
+            downgrade(),
+            ReleaseError::NotFound("ab".to_owned()),
+            ReleaseError::Run(OpenError::Outage(StoreError::Busy)),
+            ReleaseError::Service(Error::Fault(Fault::Trap("unreachable".to_owned()))),
+        ] {
+            let told = ClientError::Failed {
+                message: error.to_string(),
+                exit: exit_code(&error),
+            };
+            assert_eq!(exit(told), exit(error));
+        }
+        let odd = |exit| ClientError::Failed {
+            message: String::new(),
+            exit,
+        };
+        assert_eq!((exit(odd(0)), exit(odd(77))), (1, 1), "no failure is a success");
     }
 
     #[test]

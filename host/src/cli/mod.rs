@@ -17,8 +17,10 @@ mod method;
 mod policy;
 mod policy_new;
 mod print;
+mod reach;
 mod records;
 mod release;
+mod releases;
 mod route;
 mod scenario;
 mod serve;
@@ -187,6 +189,11 @@ impl Session {
 
 /// Whoever runs this program, for the audit trail.
 fn caller() -> Caller {
+    Caller::operator(Some(format!("{} (command line)", caller_name())))
+}
+
+/// What whoever runs this program is called.
+fn caller_name() -> String {
     let named = |variable| {
         std::env::var(variable)
             .ok()
@@ -196,12 +203,8 @@ fn caller() -> Caller {
         let process = std::fs::metadata("/proc/self").ok()?;
         Some(format!("uid {}", process.uid()))
     });
-    let name: String = name
-        .unwrap_or_else(|| "unknown".to_owned())
-        .chars()
-        .take(64)
-        .collect();
-    Caller::operator(Some(format!("{name} (command line)")))
+    let name = name.unwrap_or_else(|| "unknown".to_owned());
+    name.chars().take(64).collect()
 }
 
 fn start_log(format: LogFormat, default: &str) -> anyhow::Result<()> {

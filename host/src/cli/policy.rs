@@ -9,7 +9,7 @@ use super::failure::Exit;
 use super::policy_new::NewArgs;
 use super::print::{fields, hex, plain};
 use super::release::SignArgs;
-use super::{Session, activation, policy_new, release};
+use super::{Session, activation, policy_new, release, releases};
 use crate::policy::Isolation;
 use crate::service::{Patrol, PolicyInfo};
 use crate::time::print_duration;
@@ -58,18 +58,28 @@ pub(super) enum PolicyCommand {
         /// The release
         file: PathBuf,
     },
-    /// List the releases that were staged, and say which one is active
+    /// List the releases that were staged, and say which ones are active, which run, for whom and since when
     List,
-    /// Make a release the active one; a server must not run, and runs the release once it is started
+    /// Make a release the active one; a running server goes over to it without losing a request
+    ///
+    /// The server watches it from then on: a release that faults too often in its first minutes is rolled back by itself
+    /// (`[policy] watch`, `watch_faults`, `watch_least`).
     Activate {
         /// The release's id, or its first digits
         id: String,
+        /// Of this tenant alone: its name or UUID
+        #[arg(long)]
+        tenant: Option<String>,
         /// Even where it has no higher number than the one that is active
         #[arg(long)]
         allow_downgrade: bool,
     },
-    /// Make the release before the active one active again; a server must not run
-    Rollback,
+    /// Make the release before the active one active again, on a running server too
+    Rollback {
+        /// Of this tenant alone: its name or UUID
+        #[arg(long)]
+        tenant: Option<String>,
+    },
     /// Say in what two releases differ
     Diff {
         /// The id of one, or its first digits
@@ -139,11 +149,13 @@ pub(super) fn run(session: &mut Session, command: PolicyCommand) -> anyhow::Resu
         PolicyCommand::Inspect { file } => release::inspect(session, &file),
         PolicyCommand::Verify { file } => release::verify(session, &file),
         PolicyCommand::Stage { file } => activation::stage(session, &file),
-        PolicyCommand::List => activation::list(session),
-        PolicyCommand::Activate { id, allow_downgrade } => {
-            activation::activate(session, &id, allow_downgrade)
-        }
-        PolicyCommand::Rollback => activation::rollback(session),
+        PolicyCommand::List => releases::list(session),
+        PolicyCommand::Activate {
+            id,
+            tenant,
+            allow_downgrade,
+        } => activation::activate(session, id, tenant, allow_downgrade),
+        PolicyCommand::Rollback { tenant } => activation::rollback(session, tenant),
         PolicyCommand::Diff { a, b } => activation::diff(session, &a, &b),
     }
 }

@@ -19,12 +19,13 @@ use self::notify::Notifier;
 use self::reload::reload;
 use self::signals::{Signals, Told};
 use super::Session;
-use super::failure::{Exit, Failure};
+use super::failure::{self, Exit, Failure};
 use crate::config::{Config, Server};
+use crate::control::{self, Desk, Socket};
 use crate::doors::{fastcgi, grpc, spop};
 use crate::gate::{Gate, Listener, Meters};
 use crate::http;
-use crate::service::{Housekeeping, ServeLock};
+use crate::service::{Housekeeping, Patrol, ServeLock, Watchman};
 
 const EXAMPLES: &str = "\
 Examples:
@@ -64,7 +65,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     let config = &started.server;
     config.check()?;
     let patrol = session.open_with(true, true)?;
-    let lock = ServeLock::take(patrol.data())?;
+    let lock = Arc::new(ServeLock::take(patrol.data())?);
     // With the lock held, nobody activates another release any more.
     patrol.refresh_policies(&lock)?;
     patrol.note_passed_over()?;
@@ -77,7 +78,9 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     let gate = Arc::new(Gate::new(Arc::clone(&patrol), meters)?);
     let doors = Doors::bind(config.listen, config)?;
     let listening = doors.listening();
+    let control = control(&patrol, &lock)?;
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;
+    let watchman = Watchman::start(&patrol, &lock).context("cannot start a thread")?;
     let bookkeeping = config.metrics.map(|_| http::Bookkeeping::start(&gate));
     let bookkeeping = bookkeeping.transpose().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -98,14 +101,14 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
             notifier: Arc::new(Notifier::from_environment()),
             status: format!("listening on http://{}", listening.http),
         };
-        watch.serve(doors).await.context("cannot serve")
+        watch.serve(doors, control).await.context("cannot serve")
     })?;
     match ended {
         // Work that a request left behind ends first, then the last uses are written, then others may serve.
         Ended::InOrder => drop(runtime),
         Ended::AtOnce => runtime.shutdown_background(),
     }
-    drop((bookkeeping, housekeeping));
+    drop((bookkeeping, watchman, housekeeping));
     // Not left to the last owner, which may be work that goes on for a moment.
     if let Err(error) = patrol.flush() {
         tracing::error!(%error, "last uses and refusals could not be written");
@@ -114,6 +117,20 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     drop(lock);
     tracing::info!("stopped");
     Ok(Exit::Done)
+}
+
+/// The socket at which operators ask, and whoever answers there.
+fn control(patrol: &Arc<Patrol>, lock: &Arc<ServeLock>) -> Result<(Socket, Desk), Failure> {
+    let socket = Socket::bind(patrol.data(), lock).map_err(|source| Failure::Control {
+        path: patrol.data().join(control::NAME),
+        source,
+    })?;
+    let desk = Desk {
+        patrol: Arc::clone(patrol),
+        lock: Arc::clone(lock),
+        exit_code: failure::exit_code,
+    };
+    Ok((socket, desk))
 }
 
 /// How it ended.
@@ -139,9 +156,10 @@ struct Watch<'a> {
 }
 
 impl Watch<'_> {
-    async fn serve(&mut self, doors: Doors) -> std::io::Result<Ended> {
+    async fn serve(&mut self, doors: Doors, (socket, desk): (Socket, Desk)) -> std::io::Result<Ended> {
         let shutdown = CancellationToken::new();
         let mut serving = doors.open(self.gate, &shutdown);
+        serving.spawn(control::serve(socket, desk, shutdown.clone()));
         let notifier = Arc::clone(&self.notifier);
         let watchdog = tokio::spawn(async move { notifier.watchdog().await });
         self.notifier.ready(&self.status);

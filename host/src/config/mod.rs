@@ -11,9 +11,10 @@ use std::borrow::Cow;
 use std::net::SocketAddr;
 use std::path::Path;
 
-use patrol_policy::types::Parameters;
+use patrol_policy::types::{DAY, MINUTE, Parameters};
 use serde::{Deserialize, Serialize};
 
+use crate::journal;
 use crate::policy::limits::{COMPONENT_BYTES, MEMORY_BYTES, TABLE_ELEMENTS};
 use crate::policy::{Isolation, Options};
 use crate::release::PublicKey;
@@ -44,6 +45,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// `[api]`: the REST API that scripts call.
     pub api: ApiConfig,
+    /// `[journal]`: what is kept of decisions to rehearse policies by.
+    pub journal: JournalConfig,
 }
 
 /// Where `patrol serve` listens.
@@ -145,6 +148,14 @@ pub struct PolicyConfig {
     pub trusted_keys: Vec<String>,
     /// Takes releases that are not signed, where policies are developed. Default false.
     pub allow_unsigned: bool,
+    /// How long a release is watched once it decides, to be rolled back by itself if it faults too often; nothing: it
+    /// is not. Default 10 minutes.
+    pub watch: Millis,
+    /// The share of faults among the last thousand calls or so at which a watched release is rolled back. Default
+    /// 0.01.
+    pub watch_faults: f64,
+    /// How many faults there must be at least, so that one unlucky call decides nothing. Default 5.
+    pub watch_least: u32,
 }
 
 /// Whether each call gets a fresh instance of the component.
@@ -181,6 +192,9 @@ impl Default for PolicyConfig {
             trial: Millis(30_000),
             trusted_keys: Vec::new(),
             allow_unsigned: false,
+            watch: Millis(10 * MINUTE),
+            watch_faults: 0.01,
+            watch_least: 5,
         }
     }
 }
@@ -374,6 +388,42 @@ impl Default for ApiConfig {
         Self {
             public_url: None,
             admin_roles: vec!["admin".to_owned()],
+        }
+    }
+}
+
+/// `[journal]`: what is kept of decisions, sealed and without secrets, so that another policy can be rehearsed on them.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct JournalConfig {
+    /// Whether the server keeps a journal, in `decisions` in the data directory. Default false. Turned off, what is
+    /// there stays.
+    pub enabled: bool,
+    /// What the journal may have on disk at most; the oldest part of it makes room. At least 4 MiB. Default 256 MiB.
+    pub max_size: Size,
+    /// For how long decisions are kept at most; they are deleted a part at a time, up to a sixteenth of this later.
+    /// At least an hour. Default 30 days.
+    pub max_age: Millis,
+}
+
+impl Default for JournalConfig {
+    fn default() -> Self {
+        Self {
+            enabled: false,
+            max_size: Size::of(256 * 1_024 * 1_024),
+            max_age: Millis(30 * DAY),
+        }
+    }
+}
+
+impl JournalConfig {
+    /// The settings as the journal's writer takes them.
+    #[must_use]
+    pub const fn settings(&self) -> journal::Settings {
+        journal::Settings {
+            enabled: self.enabled,
+            max_size: self.max_size.bytes() as u64,
+            max_age: self.max_age.0,
         }
     }
 }

@@ -8,6 +8,7 @@ use std::net::SocketAddr;
 use http::HeaderName;
 
 use super::{Config, Server, Size, Step};
+use crate::journal;
 use crate::policy::limits::{COMPONENT_CEILING, MEMORY_CEILING, TABLE_CEILING};
 use crate::release::PublicKey;
 use crate::time::{Millis, print_duration};
@@ -43,6 +44,8 @@ const TAKEN_BEGINNINGS: [&str; 4] = ["x-patrol-", "x-original-", "x-forwarded-",
 
 /// A signature that holds for longer is a token.
 const LONGEST_SIGNATURE: u64 = 3_600_000;
+/// A journal of less is of no use, in ms.
+const SHORTEST_AGE: u64 = 3_600_000;
 
 impl Config {
     /// All that cannot be, except where it listens: what is on the command line counts there.
@@ -52,6 +55,7 @@ impl Config {
         self.check_http(&mut found);
         self.check_identity(&mut found);
         self.check_api(&mut found);
+        self.check_journal(&mut found);
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
                 route::check(route, found)
@@ -98,6 +102,13 @@ impl Config {
                 u32::MAX,
                 "it must be at least 1",
             ),
+            (
+                "watch_least",
+                policy.watch_least,
+                1,
+                500,
+                "it must be from 1 to 500: there is nothing to be seen of more",
+            ),
         ];
         for (name, value, low, high, why) in counts {
             if value < low || value > high {
@@ -126,6 +137,13 @@ impl Config {
                 );
             }
         }
+        if !(0.001..=1.0).contains(&policy.watch_faults) {
+            let why = format!(
+                "it is {}; it must be a share from 0.001 to 1",
+                policy.watch_faults
+            );
+            found.add(&["policy", "watch_faults"], why);
+        }
         found.within([key("policy"), key("trusted_keys")], |found| {
             for (index, text) in policy.trusted_keys.iter().enumerate() {
                 if let Err(why) = text.parse::<PublicKey>() {
@@ -153,6 +171,20 @@ impl Config {
             && let Err(why) = check_public_url(url)
         {
             found.add(&["api", "public_url"], why.to_owned());
+        }
+    }
+
+    fn check_journal(&self, found: &mut Findings) {
+        let size = self.journal.max_size;
+        if size < Size::of(journal::SMALLEST) {
+            let least = Size::of(journal::SMALLEST);
+            let why = format!("it is {size}; a journal needs {least} at least");
+            found.add(&["journal", "max_size"], why);
+        }
+        let Millis(age) = self.journal.max_age;
+        if age < SHORTEST_AGE {
+            let why = format!("it is {}; it must be at least 1h", print_duration(age));
+            found.add(&["journal", "max_age"], why);
         }
     }
 
@@ -391,6 +423,22 @@ mod tests {
             "from 1s to 1h",
         );
         mistake("[identity]\nissuer = \"\"", "identity.issuer", "1 to 255");
+        mistake(
+            "[journal]\nmax_size = \"4095KiB\"",
+            "journal.max_size",
+            "4MiB at least",
+        );
+        mistake(
+            "[journal]\nmax_size = \"lots\"",
+            "journal.max_size",
+            "a size such as",
+        );
+        mistake("[journal]\nmax_age = \"59m\"", "journal.max_age", "at least 1h");
+        mistake(
+            "[journal]\nenable = true",
+            "journal.enable",
+            "did you mean `enabled`",
+        );
     }
 
     #[test]

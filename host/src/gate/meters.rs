@@ -43,6 +43,10 @@ const UPTIME: &str = "patrol_uptime_seconds";
 const DRAINING: &str = "patrol_draining";
 const BUILD: &str = "patrol_build_info";
 const POLICY: &str = "patrol_policy_info";
+const FLOOR: &str = "patrol_policy_floor_violations_total";
+const ACTIVATIONS: &str = "patrol_policy_activations_total";
+const ROLLBACKS: &str = "patrol_policy_rollbacks_total";
+const SWAPPED: &str = "patrol_policy_last_swap_timestamp_seconds";
 
 /// Between two counts of all tokens.
 const STOCK_EVERY: Duration = Duration::from_secs(60);
@@ -280,9 +284,8 @@ impl Meters {
     pub fn render(&self, patrol: &Patrol, draining: bool) -> String {
         self.record(|| self.look(patrol, draining));
         let recorder = self.recorder.as_ref();
-        recorder
-            .map(|recorder| recorder.handle().render())
-            .unwrap_or_default()
+        let rendered = recorder.map(|recorder| recorder.handle().render() + &policies(patrol));
+        rendered.unwrap_or_default()
     }
 
     fn record(&self, record: impl FnOnce()) {
@@ -298,6 +301,16 @@ impl Meters {
         }
         for (kind, count) in tally.faults() {
             counter!(FAULTS, "kind" => kind).absolute(count);
+        }
+        for (rule, count) in tally.floor_violations() {
+            counter!(FLOOR, "rule" => rule).absolute(count);
+        }
+        counter!(ACTIVATIONS).absolute(tally.activations());
+        for (cause, count) in tally.rollbacks() {
+            counter!(ROLLBACKS, "cause" => cause).absolute(count);
+        }
+        if let Some(at) = tally.last_swap() {
+            gauge!(SWAPPED).set(Duration::from_millis(at).as_secs_f64());
         }
         counter!(OUTAGES).absolute(tally.outages());
         for result in ["accepted", "refused"] {
@@ -318,10 +331,21 @@ impl Meters {
         gauge!(UPTIME).set(self.started.elapsed().as_secs_f64());
         gauge!(DRAINING).set(f64::from(u8::from(draining)));
         gauge!(BUILD, "version" => env!("CARGO_PKG_VERSION")).set(1.0);
-        let digest = patrol.policy_digest();
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        gauge!(POLICY, "digest" => digest).set(1.0);
     }
+}
+
+/// The policies that decide. The recorder never forgets a series, and this one is to be gone with its policy.
+fn policies(patrol: &Patrol) -> String {
+    let mut text = format!(
+        "# HELP {POLICY} 1 for each policy that decides, for everybody or for a tenant, with the SHA-256 of its \
+         component\n# TYPE {POLICY} gauge\n"
+    );
+    for digest in patrol.policy_digests() {
+        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
+        text.push_str(&format!("{POLICY}{{digest=\"{digest}\"}} 1\n"));
+    }
+    text.push('\n');
+    text
 }
 
 /// A number of things, of which there are fewer than 2^53.
@@ -379,7 +403,17 @@ fn describe() {
     describe_gauge!(UPTIME, Unit::Seconds, "How long ago the program started");
     describe_gauge!(DRAINING, "1 once the program was told to end");
     describe_gauge!(BUILD, "1, with the version of the program");
-    describe_gauge!(POLICY, "1, with the SHA-256 of the policy in force");
+    describe_counter!(
+        FLOOR,
+        "ALARM: yeses of a policy that the host turned down, since nothing may allow that, by what forbids it"
+    );
+    describe_counter!(ACTIVATIONS, "Releases of policies that were activated");
+    describe_counter!(ROLLBACKS, "Releases of policies that were rolled back, by why");
+    describe_gauge!(
+        SWAPPED,
+        Unit::Seconds,
+        "When another policy began to decide, last, since the epoch; absent where none has since the start"
+    );
 }
 
 #[cfg(test)]

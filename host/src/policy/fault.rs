@@ -47,15 +47,82 @@ pub enum Fault {
     /// What it returned is not what the contract allows.
     #[error("the policy broke its contract: {0}")]
     Contract(String),
+    /// It allowed what the host's records forbid, and the host did not: the policy is wrong, or hostile.
+    #[error("the policy said yes where nothing may: it allowed {}", .0.what)]
+    Floor(Violation),
     /// More calls at once than this host has room for. Not the policy's doing.
     #[error("more calls at once than there are instances: {0}")]
     Busy(String),
 }
 
+/// A yes that the host turned down, since the records forbid it whatever the policy says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Violation {
+    /// What forbids it.
+    pub rule: FloorRule,
+    /// What was allowed, in words.
+    pub what: &'static str,
+}
+
+/// What no policy may allow.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[non_exhaustive]
+pub enum FloorRule {
+    /// What does not fit the record that it is about, or belongs to somebody else.
+    Identity,
+    /// A wrong secret (R3).
+    Secret,
+    /// What has ended: revoked, expired, signed out (R6, R8).
+    Ended,
+    /// A token past its expiration date (R5).
+    Expiration,
+    /// A token from before a change of authentication method (R9).
+    Method,
+    /// A token of another audience (R12).
+    Audience,
+    /// What belongs to a disabled or deleted owner (R4).
+    Owner,
+    /// A password where a PAT is needed (R11).
+    MultiFactor,
+    /// An answer that does not say what was stored.
+    Stored,
+}
+
+impl FloorRule {
+    /// All of them, in the order of their declaration.
+    pub const ALL: [Self; 9] = [
+        Self::Identity,
+        Self::Secret,
+        Self::Ended,
+        Self::Expiration,
+        Self::Method,
+        Self::Audience,
+        Self::Owner,
+        Self::MultiFactor,
+        Self::Stored,
+    ];
+
+    /// One word for metrics and the audit trail.
+    #[must_use]
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Identity => "identity",
+            Self::Secret => "secret",
+            Self::Ended => "ended",
+            Self::Expiration => "expiration",
+            Self::Method => "auth-method",
+            Self::Audience => "audience",
+            Self::Owner => "owner",
+            Self::MultiFactor => "multi-factor",
+            Self::Stored => "stored",
+        }
+    }
+}
+
 impl Fault {
     /// All that [`Fault::kind`] says.
-    pub const KINDS: [&'static str; 7] = [
-        "timeout", "memory", "trap", "aborted", "limits", "contract", "busy",
+    pub const KINDS: [&'static str; 8] = [
+        "timeout", "memory", "trap", "aborted", "limits", "contract", "floor", "busy",
     ];
 
     /// One word for metrics and the audit trail.
@@ -68,6 +135,7 @@ impl Fault {
             Self::Aborted(_) => "aborted",
             Self::Limits(_) => "limits",
             Self::Contract(_) => "contract",
+            Self::Floor(_) => "floor",
             Self::Busy(_) => "busy",
         }
     }
@@ -168,6 +236,13 @@ mod tests {
         let long = printable(&"ä".repeat(10_000));
         assert_eq!(long.chars().count(), REASON_CHARS + 1);
         assert!(long.ends_with('…'));
+    }
+
+    #[test]
+    fn rules_of_the_floor_are_found_by_the_order_of_declaration() {
+        for (place, rule) in FloorRule::ALL.into_iter().enumerate() {
+            assert_eq!(rule as usize, place, "{rule:?}");
+        }
     }
 
     #[test]

@@ -45,7 +45,7 @@ use limits::{FORESEEN_AT_ONCE, NAME_BYTES, PRESENTED_BYTES, SWEPT_AT_ONCE};
 use pool::{Answered, Pool};
 use ports::State;
 
-pub use fault::{Ending, Fault};
+pub use fault::{Ending, Fault, FloorRule, Violation};
 pub use release::{Isolation, LoadError, Options};
 
 /// What a call gives back: the host value that was moved in, and how it ended.

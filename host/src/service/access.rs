@@ -5,12 +5,13 @@ use std::sync::atomic::Ordering;
 
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind};
-use patrol_policy::types::{Audience, ClosedSession, End, Id, Timestamp};
+use patrol_policy::types::{Audience, Cause, ClosedSession, Duration, End, Id, Timestamp};
 
 use super::call::Call;
 use super::events::AuditEvent;
 use super::question::{Authenticate, CheckSession, CloseSession, OpenSession};
 use super::{Caller, Error, Origin, Patrol, STALLED, WRITE_THROUGH, accounts, floor};
+use crate::policy::{Fault, FloorRule, Violation};
 use crate::store::{AccountRow, SessionRow, StoreError, TokenRow};
 
 /// The event of a sign-out.
@@ -193,9 +194,12 @@ impl Patrol {
                 let stored = row.state.token.last_used.unwrap_or(created);
                 // A clock that was set back behind the creation makes a use the earlier of the two, and it is the use
                 // that counts: what is on disk must not go on saying otherwise.
-                let durable = now < created
-                    || now.saturating_sub(stored).saturating_add(WRITE_THROUGH)
-                        >= self.parameters().idle_after;
+                // Idle by the policy that decides, or by another that may decide after a crash.
+                let idle_after = idle_after(grant.ends, Cause::Idle, now)
+                    .min(call.rules.idle_after)
+                    .min(self.parameters().idle_after);
+                let durable =
+                    now < created || now.saturating_sub(stored).saturating_add(WRITE_THROUGH) >= idle_after;
                 let address = origin.address.map(|address| address.to_string());
                 self.store
                     .record_use(state.token.id, now, address.as_deref(), durable)?;
@@ -282,7 +286,10 @@ impl Patrol {
             if call.used {
                 let session = &row.state.session;
                 let unused = call.now.saturating_sub(session.last_used);
-                let durable = unused.saturating_add(WRITE_THROUGH) >= self.parameters().session_idle;
+                let idle_after = idle_after(grant.ends, Cause::SessionIdle, call.now)
+                    .min(call.rules.session_idle)
+                    .min(self.parameters().session_idle);
+                let durable = unused.saturating_add(WRITE_THROUGH) >= idle_after;
                 self.store.record_session_use(session.id, call.now, durable)?;
             }
             Ok(Identity {
@@ -361,6 +368,15 @@ impl Patrol {
     }
 }
 
+/// The idle period, as the end that a use led to tells it.
+fn idle_after(ends: End, idle: Cause, used: Timestamp) -> Duration {
+    if ends.cause == idle {
+        ends.at.saturating_sub(used)
+    } else {
+        Duration::MAX
+    }
+}
+
 fn session_floor(
     call: &Call,
     presented: &[u8],
@@ -373,10 +389,9 @@ fn session_floor(
 }
 
 pub(super) fn invented() -> Error {
-    crate::policy::Fault::Contract(
-        "it allowed something that it did not look up or that is not there".to_owned(),
-    )
-    .into()
+    let what = "something that it did not look up or that is not there";
+    let rule = FloorRule::Identity;
+    Fault::Floor(Violation { rule, what }).into()
 }
 
 fn token_caller(token: Id, origin: &Origin) -> Caller {

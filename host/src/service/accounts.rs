@@ -3,7 +3,8 @@
 //!
 //! No token is behind such a session, so there is nothing for the policy to judge: it says whether a password may sign
 //! in at all, and the host does the rest. A session of this kind is good while all of this holds: it has not been
-//! closed, is neither too old nor too long unused (the same settings as for other sessions), its owner is enabled and
+//! closed, is neither too old nor too long unused (by the same settings as other sessions, and by what the tenant's policy
+//! says of them where that is stricter), its owner is enabled and
 //! not deleted, neither their authentication method nor their tenant's nor their password has changed since, and
 //! multi-factor authentication is off. Roles are the owner's at each use (R4).
 
@@ -217,8 +218,7 @@ impl Patrol {
         event.by_user(&row.user).session(id).write(&mut *transaction)?;
         transaction.put_clock_mark(now, false)?;
         transaction.commit()?;
-        let parameters = self.parameters();
-        let (lifetime, idle) = own_ends(&session, now, &parameters);
+        let (lifetime, idle) = own_ends(&session, now, &self.account_rules(user.tenant));
         Ok(AccountSignIn {
             identity: Identity {
                 names: Names::Account(Arc::new(row)),
@@ -253,7 +253,7 @@ impl Patrol {
         let read = self.store.account_session(presented.id())?;
         let read = read.ok_or(RefusalReason::Unknown).map_err(refused)?;
         let row = Arc::clone(about.insert(read.row));
-        let (now, parameters) = (self.now(), self.parameters());
+        let (now, parameters) = (self.now(), self.account_rules(row.user.tenant));
         judge(&row, &presented, read.last_used, now, &parameters).map_err(refused)?;
         if row.audience != audience {
             return Err(refused(RefusalReason::WrongAudience));
@@ -295,7 +295,8 @@ impl Patrol {
         let now = self.now();
         let row = transaction.account_row(presented.id())?;
         let row = &*about.insert(row.ok_or(RefusalReason::Unknown).map_err(refused)?);
-        match judge(row, &presented, row.session.last_used, now, &self.parameters()) {
+        let parameters = self.account_rules(row.user.tenant);
+        match judge(row, &presented, row.session.last_used, now, &parameters) {
             Ok(()) => {}
             Err(RefusalReason::OwnerDisabled) if resting => {}
             Err(reason) => return Err(refused(reason)),
@@ -318,6 +319,17 @@ impl Patrol {
             owner: row.user.id,
             tenant: row.user.tenant,
         })
+    }
+
+    /// How long these sessions last: as configured, unless the tenant's policy says that sessions last less.
+    fn account_rules(&self, tenant: Id) -> Parameters {
+        let configured = self.parameters();
+        let rules = self.policies.load().of_tenant(tenant).running.rules(&configured);
+        Parameters {
+            session_lifetime: configured.session_lifetime.min(rules.session_lifetime),
+            session_idle: configured.session_idle.min(rules.session_idle),
+            ..configured
+        }
     }
 
     fn note_account(&self, event: &'static str, about: Option<&AccountRow>, error: &Error, origin: &Origin) {

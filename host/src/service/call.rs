@@ -1,9 +1,11 @@
 //! What a policy can reach during one call: the host's side of the contract, narrowed to the operation.
 //!
-//! A policy may read what it likes, since it decides about all of it. It may write only what the operation is for:
+//! A policy may read what it likes of the tenants that it governs, since it decides about all of it; where tenants have
+//! policies of their own, another's records are out of its reach ([`Call::tenants`]). It may write only what the operation is for:
 //! a verification notes a use, a revocation of one token ends that token, and so on. Anything else is a breach: the
 //! call ends as a fault and its transaction is rolled back, so a policy cannot do one thing in the name of another.
 
+use std::collections::HashSet;
 use std::sync::Arc;
 
 use patrol_policy::Host;
@@ -15,7 +17,7 @@ use patrol_policy::types::{
 
 use super::Error;
 use crate::policy::{Ending, Fault};
-use crate::store::{Read, Store, StoreError, TokenRead, Transaction};
+use crate::store::{Read, SessionRead, Store, StoreError, Tenants, TokenRead, Transaction};
 
 /// What a call is for, and so what it may write.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -58,6 +60,18 @@ enum Records {
     Transaction(Box<dyn Transaction>),
 }
 
+/// A record of the hot path that was read before the call, to find out whose policy it is for.
+#[derive(Default)]
+pub(crate) enum Found {
+    /// None was.
+    #[default]
+    Nothing,
+    /// What there is under this identifier.
+    Token(Id, Option<TokenRead>),
+    /// What there is under this identifier.
+    Session(Id, Option<SessionRead>),
+}
+
 /// One call to the policy: the [`Host`] that it sees, and what the host learned from it.
 pub(crate) struct Call {
     store: Arc<dyn Store>,
@@ -65,6 +79,12 @@ pub(crate) struct Call {
     parameters: Parameters,
     operation: Operation,
     records: Records,
+    /// Those whose records the policy may see, and change.
+    pub(crate) tenants: Tenants,
+    /// Answers the first question for this record, on the hot path.
+    pub(crate) found: Found,
+    /// The rules of this policy, as far as it says what they are.
+    pub(crate) rules: Parameters,
     /// The last token and session that were read, for the floor and for names.
     pub(crate) token: Option<TokenRead>,
     pub(crate) session: Option<SeenSession>,
@@ -78,6 +98,8 @@ pub(crate) struct Call {
     breach: Option<&'static str>,
     /// Sessions that were listed as open, which may be ended by a new one, each with its token.
     listed: Vec<(Id, Id)>,
+    /// Tokens that were listed as lapsed, which a sweep may end.
+    lapsed: HashSet<Id>,
     /// Sessions that were ended, or stored, each with its token.
     pub(crate) closed: Vec<(Id, Id)>,
     pub(crate) opened: Option<(Id, Id)>,
@@ -103,6 +125,9 @@ impl Call {
             parameters,
             operation,
             records: transaction.map_or(Records::Points, Records::Transaction),
+            tenants: Tenants::All,
+            found: Found::Nothing,
+            rules: parameters,
             token: None,
             session: None,
             used: false,
@@ -111,6 +136,7 @@ impl Call {
             failure: None,
             breach: None,
             listed: Vec::new(),
+            lapsed: HashSet::new(),
             closed: Vec::new(),
             opened: None,
         }
@@ -173,7 +199,10 @@ impl Call {
                 row: Arc::new(row),
             }));
         }
-        self.store.token(id)
+        match std::mem::take(&mut self.found) {
+            Found::Token(found, read) if found == id => Ok(read),
+            _ => self.store.token(id),
+        }
     }
 
     fn load_session(&mut self, id: Id) -> Result<Option<SeenSession>, StoreError> {
@@ -182,10 +211,38 @@ impl Call {
                 .session_state(id)?
                 .map(|state| SeenSession { state, row: None }));
         }
-        Ok(self.store.session(id)?.map(|read| SeenSession {
+        let read = match std::mem::take(&mut self.found) {
+            Found::Session(found, read) if found == id => read,
+            _ => self.store.session(id)?,
+        };
+        Ok(read.map(|read| SeenSession {
             state: read.state,
             row: Some(read.row),
         }))
+    }
+
+    /// Fails where a policy asks for what is another's to decide.
+    fn governs(&mut self, tenant: Id) -> Result<(), Outage> {
+        if self.tenants.contains(tenant) {
+            Ok(())
+        } else {
+            self.breached("it asked for the records of a tenant that it does not govern")
+        }
+    }
+
+    fn governs_owner(&mut self, owner: Id) -> Result<(), Outage> {
+        if self.tenants == Tenants::All {
+            return Ok(());
+        }
+        let owner = self.ask(|read| read.owner(owner))?;
+        owner.map_or(Ok(()), |owner| self.governs(owner.tenant))
+    }
+
+    fn governs_scope(&mut self, scope: Scope) -> Result<(), Outage> {
+        match scope {
+            Scope::Tenant(tenant) => self.governs(tenant),
+            Scope::Owner(owner) => self.governs_owner(owner),
+        }
     }
 
     /// Remembers a failure of the store and tells the policy what it may know of it.
@@ -263,22 +320,33 @@ impl Host for Call {
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         let loaded = self.load_token(id);
         self.token = self.told(loaded)?;
-        Ok(self.token.as_ref().map(|seen| seen.state))
+        let state = self.token.as_ref().map(|seen| seen.state);
+        if let Some(state) = &state {
+            self.governs(state.token.tenant)?;
+        }
+        Ok(state)
     }
 
     fn get_owner(&mut self, id: Id) -> Result<Option<Owner>, Outage> {
-        self.ask(|read| read.owner(id))
+        let owner = self.ask(|read| read.owner(id))?;
+        if let Some(owner) = &owner {
+            self.governs(owner.tenant)?;
+        }
+        Ok(owner)
     }
 
     fn count_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<u32, Outage> {
+        self.governs_owner(owner)?;
         self.ask(|read| read.count_live_tokens(owner, rule))
     }
 
     fn live_name_exists(&mut self, owner: Id, name: &str, rule: LiveRule) -> Result<bool, Outage> {
+        self.governs_owner(owner)?;
         self.ask(|read| read.live_name_exists(owner, name, rule))
     }
 
     fn list_live_tokens(&mut self, owner: Id, rule: LiveRule) -> Result<Vec<TokenState>, Outage> {
+        self.governs_owner(owner)?;
         self.ask(|read| read.list_live_tokens(owner, rule))
     }
 
@@ -336,7 +404,7 @@ impl Host for Call {
     fn end_token(&mut self, id: Id, end: End) -> Result<(), Outage> {
         let permitted = match self.operation {
             Operation::Revoke(token) => token == id && end.at == self.now && end.cause == Cause::Revoked,
-            Operation::Sweep => true,
+            Operation::Sweep => self.lapsed.contains(&id),
             _ => false,
         };
         self.write(permitted, |transaction| transaction.end_token(id, end))
@@ -352,7 +420,11 @@ impl Host for Call {
     fn get_session(&mut self, id: Id) -> Result<Option<SessionState>, Outage> {
         let loaded = self.load_session(id);
         self.session = self.told(loaded)?;
-        Ok(self.session.as_ref().map(|seen| seen.state))
+        let state = self.session.as_ref().map(|seen| seen.state);
+        if let Some(state) = &state {
+            self.governs(state.token.token.tenant)?;
+        }
+        Ok(state)
     }
 
     fn insert_session(&mut self, session: &Session) -> Result<(), Outage> {
@@ -393,6 +465,11 @@ impl Host for Call {
     }
 
     fn list_open_sessions(&mut self, token: Id) -> Result<Vec<Session>, Outage> {
+        if self.tenants != Tenants::All
+            && let Some(state) = self.ask(|read| read.token_state(token))?
+        {
+            self.governs(state.token.tenant)?;
+        }
         let sessions = self.ask(|read| read.list_open_sessions(token))?;
         self.listed
             .extend(sessions.iter().map(|session| (session.id, token)));
@@ -400,6 +477,7 @@ impl Host for Call {
     }
 
     fn get_auth_method(&mut self, scope: Scope) -> Result<Option<String>, Outage> {
+        self.governs_scope(scope)?;
         self.ask(|read| read.auth_method(scope))
     }
 
@@ -415,15 +493,20 @@ impl Host for Call {
     }
 
     fn take_census(&mut self, scope: Scope, rule: LiveRule) -> Result<Census, Outage> {
+        self.governs_scope(scope)?;
         self.ask(|read| read.census(scope, rule))
     }
 
     fn list_lapsed_tokens(&mut self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>, Outage> {
-        self.ask(|read| read.list_lapsed_tokens(rule, limit))
+        let tenants = self.tenants.clone();
+        let lapsed = self.ask(|read| read.list_lapsed_tokens(&tenants, rule, limit))?;
+        self.lapsed.extend(lapsed.iter().map(|state| state.token.id));
+        Ok(lapsed)
     }
 
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32, Outage> {
-        let permitted = self.operation == Operation::Sweep;
+        // Once its overlap is over no policy takes a secret any more, whoever's it is: the floor does not.
+        let permitted = self.operation == Operation::Sweep && until <= self.now;
         self.write(permitted, |transaction| {
             transaction.erase_previous_secrets(until, limit)
         })
@@ -433,8 +516,9 @@ impl Host for Call {
         // The record stays for the retention period, whatever the policy thinks of it (R6).
         let over = self.now.saturating_sub(self.parameters.retention);
         let permitted = self.operation == Operation::Sweep && ended_until <= over;
+        let tenants = self.tenants.clone();
         self.write(permitted, |transaction| {
-            transaction.forget_tokens(ended_until, limit)
+            transaction.forget_tokens(&tenants, ended_until, limit)
         })
     }
 
@@ -445,8 +529,9 @@ impl Host for Call {
         limit: u32,
     ) -> Result<u32, Outage> {
         let permitted = self.operation == Operation::Sweep;
+        let tenants = self.tenants.clone();
         self.write(permitted, |transaction| {
-            transaction.forget_sessions(opened_until, used_until, limit)
+            transaction.forget_sessions(&tenants, opened_until, used_until, limit)
         })
     }
 }

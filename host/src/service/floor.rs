@@ -13,7 +13,7 @@ use patrol_policy::types::{
     Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, Token, TokenState,
 };
 
-use crate::policy::Fault;
+use crate::policy::{Fault, FloorRule, Violation};
 
 /// Fails where a presented PAT must not be let in.
 pub(super) fn check_token(
@@ -24,16 +24,17 @@ pub(super) fn check_token(
     now: Timestamp,
 ) -> Result<(), Fault> {
     let TokenState { token, .. } = state;
-    let text = token::parse(Kind::Pat, presented).map_err(|_| lied("a text that is no token"))?;
+    let text = token::parse(Kind::Pat, presented)
+        .map_err(|_| lied(FloorRule::Identity, "a text that is no token"))?;
     if text.id() != allowed.0 || text.id() != token.id {
-        return Err(lied("another token than the one presented"));
+        return Err(lied(FloorRule::Identity, "another token than the one presented"));
     }
     check_state(state, audience, now)?;
     if !is_secret_of(&text, token, now) {
-        return Err(lied("a wrong secret"));
+        return Err(lied(FloorRule::Secret, "a wrong secret"));
     }
     if (allowed.1, allowed.2) != (token.owner, token.tenant) {
-        return Err(lied("a token as somebody else's"));
+        return Err(lied(FloorRule::Identity, "a token as somebody else's"));
     }
     Ok(())
 }
@@ -54,20 +55,24 @@ pub(super) fn check_session(
     audience: Option<Audience>,
     now: Timestamp,
 ) -> Result<(), Fault> {
-    let text = token::parse(Kind::Session, presented).map_err(|_| lied("a text that is no session"))?;
+    let text = token::parse(Kind::Session, presented)
+        .map_err(|_| lied(FloorRule::Identity, "a text that is no session"))?;
     let (session, token) = (&state.session, &state.token.token);
     if text.id() != allowed.0 || text.id() != session.id {
-        return Err(lied("another session than the one presented"));
+        return Err(lied(
+            FloorRule::Identity,
+            "another session than the one presented",
+        ));
     }
     if !bool::from(text.matches(SCHEME_SHA256, &session.digest)) {
-        return Err(lied("a wrong session secret"));
+        return Err(lied(FloorRule::Secret, "a wrong session secret"));
     }
     if session.token != token.id || (allowed.1, allowed.2, allowed.3) != (token.id, token.owner, token.tenant)
     {
-        return Err(lied("a session as somebody else's"));
+        return Err(lied(FloorRule::Identity, "a session as somebody else's"));
     }
     if session.ended.is_some() {
-        return Err(lied("a session that has ended"));
+        return Err(lied(FloorRule::Ended, "a session that has ended"));
     }
     check_state(&state.token, audience.unwrap_or(token.audience), now)
 }
@@ -76,9 +81,10 @@ pub(super) fn check_session(
 /// that somebody else has.
 pub(super) fn check_minted(secret: &Secret, state: &TokenState) -> Result<(), Fault> {
     let token = &state.token;
-    let text = token::parse(Kind::Pat, secret.expose()).map_err(|_| lied("a secret that is no token"))?;
+    let text = token::parse(Kind::Pat, secret.expose())
+        .map_err(|_| lied(FloorRule::Stored, "a secret that is no token"))?;
     if text.id() != token.id || !bool::from(text.matches(token.scheme, &token.digest)) {
-        return Err(lied("a secret that is not the stored one"));
+        return Err(lied(FloorRule::Stored, "a secret that is not the stored one"));
     }
     Ok(())
 }
@@ -86,10 +92,16 @@ pub(super) fn check_minted(secret: &Secret, state: &TokenState) -> Result<(), Fa
 /// Fails where a password must not let anybody in (R4, R11).
 pub(super) fn check_password_owner(owner: &Owner) -> Result<(), Fault> {
     if owner.multi_factor {
-        return Err(lied("a password where multi-factor authentication is on"));
+        return Err(lied(
+            FloorRule::MultiFactor,
+            "a password where multi-factor authentication is on",
+        ));
     }
     if !owner.enabled || owner.deleted.is_some() {
-        return Err(lied("the password of a disabled or deleted owner"));
+        return Err(lied(
+            FloorRule::Owner,
+            "the password of a disabled or deleted owner",
+        ));
     }
     Ok(())
 }
@@ -103,14 +115,20 @@ pub(super) fn check_opened(
 ) -> Result<(), Fault> {
     let token = opened.grant.token;
     if stored != Some((opened.session, token)) {
-        return Err(lied("a session that it did not store for the token"));
+        return Err(lied(
+            FloorRule::Stored,
+            "a session that it did not store for the token",
+        ));
     }
     if ended.iter().any(|(_, of)| *of != token) {
-        return Err(lied("a sign-in that ended another token's session"));
+        return Err(lied(
+            FloorRule::Stored,
+            "a sign-in that ended another token's session",
+        ));
     }
     let text = token::parse(Kind::Session, opened.secret.expose());
     if text.map(|text| text.id()) != Ok(opened.session) {
-        return Err(lied("a session and handed out another's text"));
+        return Err(lied(FloorRule::Stored, "a session and handed out another's text"));
     }
     Ok(())
 }
@@ -118,7 +136,10 @@ pub(super) fn check_opened(
 /// Fails where a sign-out did not end the session that it says, or ended another.
 pub(super) fn check_closed(ended: &[(Id, Id)], closed: &ClosedSession) -> Result<(), Fault> {
     if ended != [(closed.session, closed.token)] {
-        return Err(lied("a sign-out and did not end just that session"));
+        return Err(lied(
+            FloorRule::Stored,
+            "a sign-out and did not end just that session",
+        ));
     }
     Ok(())
 }
@@ -126,25 +147,28 @@ pub(super) fn check_closed(ended: &[(Id, Id)], closed: &ClosedSession) -> Result
 fn check_state(state: &TokenState, audience: Audience, now: Timestamp) -> Result<(), Fault> {
     let TokenState { token, owner } = state;
     if token.ended.is_some() {
-        return Err(lied("a token that has ended"));
+        return Err(lied(FloorRule::Ended, "a token that has ended"));
     }
     if now >= token.expires {
-        return Err(lied("a token past its expiration date"));
+        return Err(lied(FloorRule::Expiration, "a token past its expiration date"));
     }
     if (token.owner_epoch, token.tenant_epoch) != (owner.epoch, owner.tenant_epoch) {
-        return Err(lied("a token from before a change of authentication method"));
+        return Err(lied(
+            FloorRule::Method,
+            "a token from before a change of authentication method",
+        ));
     }
     if token.audience != audience {
-        return Err(lied("a token of another audience"));
+        return Err(lied(FloorRule::Audience, "a token of another audience"));
     }
     if !owner.enabled || owner.deleted.is_some() {
-        return Err(lied("a token of a disabled or deleted owner"));
+        return Err(lied(FloorRule::Owner, "a token of a disabled or deleted owner"));
     }
     Ok(())
 }
 
-fn lied(what: &str) -> Fault {
-    Fault::Contract(format!("it allowed {what}"))
+const fn lied(rule: FloorRule, what: &'static str) -> Fault {
+    Fault::Floor(Violation { rule, what })
 }
 
 #[cfg(test)]

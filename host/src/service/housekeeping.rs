@@ -13,8 +13,10 @@ use std::time::{Duration, Instant};
 use patrol_policy::types::Swept;
 
 use super::events::AuditEvent;
+use super::policies::{Chosen, Running};
 use super::question::{Sweep, Whose};
 use super::{Caller, Error, OpenError, Patrol, STALLED};
+use crate::store::Tenants;
 
 /// Between two flushes; DESIGN asks for a second at most.
 const FLUSH_EVERY: Duration = Duration::from_millis(500);
@@ -143,37 +145,69 @@ impl Patrol {
     /// # Errors
     /// A fault of the policy or an outage of the store; the rounds before it stand.
     pub fn sweep(&self) -> Result<Swept, Error> {
-        let mut total = Swept::default();
-        for _ in 0..ROUNDS {
-            let swept = self.sweep_round(ROUND)?;
-            total.ended = total.ended.saturating_add(swept.ended);
-            total.secrets = total.secrets.saturating_add(swept.secrets);
-            total.forgotten = total.forgotten.saturating_add(swept.forgotten);
-            total.sessions = total.sessions.saturating_add(swept.sessions);
-            total.more = swept.more;
-            if !swept.more {
-                break;
-            }
-        }
-        Ok(total)
+        self.sweep_in_rounds(ROUNDS, ROUND)
     }
 
-    /// One round of [`Patrol::sweep`], over at most `limit` records of each kind.
+    /// One round of [`Patrol::sweep`], over at most `limit` records of each kind, of the tenants of each policy.
     ///
     /// # Errors
     /// As [`Patrol::sweep`].
     pub fn sweep_round(&self, limit: u32) -> Result<Swept, Error> {
+        self.sweep_in_rounds(1, limit)
+    }
+
+    /// Every policy sweeps the records of the tenants that it governs; what one does wrong keeps no other from it.
+    fn sweep_in_rounds(&self, rounds: u32, limit: u32) -> Result<Swept, Error> {
+        let mut total = Swept::default();
+        let mut failed = None;
+        let mut done: Vec<Arc<Running>> = Vec::new();
+        for _ in 0..rounds {
+            // Each round anew: what is activated meanwhile goes on with it.
+            let policies = self.policies.load_full();
+            total.more = false;
+            for chosen in policies.governing() {
+                let running = Arc::clone(chosen.running);
+                if done.iter().any(|done| Arc::ptr_eq(done, &running)) {
+                    continue;
+                }
+                match self.sweep_governed(chosen, limit) {
+                    Ok(swept) => {
+                        total.ended = total.ended.saturating_add(swept.ended);
+                        total.secrets = total.secrets.saturating_add(swept.secrets);
+                        total.forgotten = total.forgotten.saturating_add(swept.forgotten);
+                        total.sessions = total.sessions.saturating_add(swept.sessions);
+                        total.more |= swept.more;
+                        if swept.more {
+                            continue;
+                        }
+                    }
+                    Err(error) => failed = failed.or(Some(error)),
+                }
+                done.push(running);
+            }
+            if !total.more {
+                break;
+            }
+        }
+        failed.map_or(Ok(total), Err)
+    }
+
+    fn sweep_governed(&self, chosen: Chosen<'_>, limit: u32) -> Result<Swept, Error> {
         let whose = Whose::Everybody;
-        self.put(&Sweep { whose, limit }, |call, mut swept| {
-            // Sessions that passwords opened are the host's own to judge, and to forget.
-            let parameters = self.parameters();
-            let (opened, used) = (
-                call.now.saturating_sub(parameters.session_lifetime),
-                call.now.saturating_sub(parameters.session_idle),
-            );
-            let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
-            swept.sessions = swept.sessions.saturating_add(forgotten);
-            swept.more |= forgotten >= limit && limit > 0;
+        // The rest of the housekeeping is nobody's policy, and done with everybody's.
+        let hosts_too = matches!(chosen.tenants, Tenants::All | Tenants::AllBut(_));
+        self.ask(chosen, &Sweep { whose, limit }, |call, mut swept| {
+            if hosts_too {
+                // Sessions that passwords opened are the host's own to judge, and to forget.
+                let parameters = self.parameters();
+                let (opened, used) = (
+                    call.now.saturating_sub(parameters.session_lifetime),
+                    call.now.saturating_sub(parameters.session_idle),
+                );
+                let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
+                swept.sessions = swept.sessions.saturating_add(forgotten);
+                swept.more |= forgotten >= limit && limit > 0;
+            }
             if swept.ended > 0 || swept.forgotten > 0 {
                 let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())
                     .detail("ended", swept.ended)

@@ -23,6 +23,7 @@ mod error;
 mod events;
 mod floor;
 mod gateway;
+mod governing;
 mod housekeeping;
 mod policies;
 mod question;
@@ -33,14 +34,16 @@ mod sites;
 mod tokens;
 mod trial;
 mod vitals;
+mod watch;
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use arc_swap::ArcSwap;
-use patrol_policy::types::{Audience, Description, Duration, MINUTE, Parameters, Timestamp};
+use patrol_policy::types::{Audience, Description, Duration, Id, MINUTE, Parameters, Timestamp};
 
 use crate::config::{Config, check_audience};
 use crate::policy::Options;
@@ -49,8 +52,9 @@ use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
 use events::{AuditEvent, Journal};
-use policies::{Loader, Policies, Running};
+use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Question, Whose};
+use watch::Bell;
 
 pub use access::{Identity, SignIn};
 pub use accounts::AccountSignIn;
@@ -60,6 +64,7 @@ pub(crate) use directory::normalize;
 pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
+pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
 pub use releases::ReleaseError;
@@ -68,9 +73,10 @@ pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
+pub use watch::Watchman;
 
 // What callers are handed, and hand in: they need know nothing of where it comes from.
-pub use crate::policy::Fault;
+pub use crate::policy::{Fault, FloorRule, Violation};
 pub use crate::store::{
     AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
     UserRow,
@@ -84,6 +90,9 @@ pub const STALLED: std::time::Duration = std::time::Duration::from_secs(30);
 
 /// The number that stands for an audience which no token was ever created for; see [`Patrol::authenticate`].
 const NO_AUDIENCE: Audience = 0;
+
+/// The event of a yes that the floor turned down.
+pub const FLOOR_VIOLATION: &str = "policy_floor_violation";
 
 /// How a data directory is opened.
 #[derive(Clone)]
@@ -137,6 +146,7 @@ pub struct Patrol {
     journal: Journal,
     stalled: AtomicBool,
     tally: Tally,
+    bell: Bell,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -160,6 +170,10 @@ impl From<Config> for Configured {
 pub struct PolicyInfo {
     /// What it says of itself.
     pub description: Description,
+    /// The release that it came from; none: it is built in, or was given to [`Patrol::open`].
+    pub release: Option<ReleaseRow>,
+    /// Whether it is one tenant's own: others have another.
+    pub own: bool,
     /// SHA-256 of the component.
     pub digest: [u8; 32],
     /// The component's size in bytes.
@@ -198,12 +212,14 @@ impl Patrol {
                     data: &settings.data,
                     config: policy_config,
                     options: &options,
+                    loaded: RefCell::default(),
+                    now: None,
                 };
                 Policies::load(&store, &loader)?
             }
         };
         settings.clock.observe(store.read()?.clock_mark()?);
-        Ok(Self {
+        let patrol = Self {
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policies: ArcSwap::from_pointee(policies),
@@ -215,7 +231,10 @@ impl Patrol {
             journal: Journal::default(),
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
-        })
+            bell: Bell::default(),
+        };
+        patrol.learn_rules(&patrol.policies.load());
+        Ok(patrol)
     }
 
     /// The data directory.
@@ -234,6 +253,7 @@ impl Patrol {
     /// (`isolation`, `warm_max_calls`, `deadline`, `memory`, `table_elements`) stays as it was when the data directory was opened.
     pub fn reconfigure(&self, config: Config) {
         self.configured.store(Arc::new(Configured::from(config)));
+        self.learn_rules(&self.policies.load());
     }
 
     fn parameters(&self) -> Parameters {
@@ -265,18 +285,46 @@ impl Patrol {
         self.policies.load().everybody().policy.digest()
     }
 
+    /// SHA-256 of each component that decides for anybody, in order.
+    #[must_use]
+    pub fn policy_digests(&self) -> Vec<[u8; 32]> {
+        let policies = self.policies.load();
+        let mut digests: Vec<_> = policies
+            .all()
+            .map(|(_, running)| running.policy.digest())
+            .collect();
+        digests.sort_unstable();
+        digests.dedup();
+        digests
+    }
+
     /// What there is to know about the policy that decides for everybody but tenants with one of their own.
     ///
     /// # Errors
     /// A fault of the policy.
     pub fn policy_info(&self) -> Result<PolicyInfo, Error> {
+        self.policy_info_of(None)
+    }
+
+    /// What there is to know about the policy that decides for this tenant, be it its own or everybody's; of none, about
+    /// everybody's.
+    ///
+    /// # Errors
+    /// A fault of the policy.
+    pub fn policy_info_of(&self, tenant: Option<Id>) -> Result<PolicyInfo, Error> {
         let policies = self.policies.load();
-        let running = policies.everybody();
-        let whose = Whose::Everybody;
-        let description = self.ask(running, &Describe { whose }, |_, description| Ok(description))?;
+        let whose = tenant.map_or(Whose::Everybody, Whose::Tenant);
+        let chosen = policies.of(whose, &*self.store)?;
+        let (running, own) = (chosen.running, policies.is_bound(tenant));
+        let described = self.decide(chosen, &Describe { whose }, |_, description| Ok(description));
+        // Whoever asks whether Patrol is ready asks this, every few seconds: a yes proves nothing.
+        self.watch_faults(running, described.as_ref().err());
+        let description = described?;
         let policy = &running.policy;
         Ok(PolicyInfo {
             description,
+            release: running.release.clone(),
+            own,
             digest: policy.digest(),
             size: policy.size(),
             imports: policy.imports().to_vec(),
@@ -330,14 +378,30 @@ impl Patrol {
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
         let policies = self.policies.load();
-        let running = policies.of(question.whose(), &*self.store)?;
-        self.ask(running, question, conclude)
+        let chosen = policies.of(question.whose(), &*self.store)?;
+        self.ask(chosen, question, conclude)
     }
 
     /// As [`put`](Self::put), to this policy.
     fn ask<Q: Question, T>(
         &self,
-        running: &Running,
+        chosen: Chosen<'_>,
+        question: &Q,
+        conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let running = chosen.running;
+        let answer = self.decide(chosen, question, conclude);
+        let error = answer.as_ref().err();
+        self.watch_call(running, error);
+        if let Some(Error::Fault(Fault::Floor(violation))) = error {
+            self.raise_alarm(running, *violation);
+        }
+        answer
+    }
+
+    fn decide<Q: Question, T>(
+        &self,
+        chosen: Chosen<'_>,
         question: &Q,
         conclude: impl FnOnce(&mut Call, Q::Yes) -> Result<T, Error>,
     ) -> Result<T, Error> {
@@ -346,18 +410,49 @@ impl Patrol {
             false => None,
         };
         // The time is taken with the lock held, so that what is written is in the order of time.
-        let call = Call::new(
+        let parameters = self.parameters();
+        let mut call = Call::new(
             &self.store,
             self.now(),
-            self.parameters(),
+            parameters,
             question.operation(),
             transaction,
         );
-        let (mut call, answer) = question.put(&running.policy, call);
+        call.rules = chosen.running.rules(&parameters);
+        (call.tenants, call.found) = (chosen.tenants, chosen.found);
+        let (mut call, answer) = question.put(&chosen.running.policy, call);
         let yes = call.settle(answer)?;
         let value = conclude(&mut call, yes)?;
         call.commit()?;
         Ok(value)
+    }
+
+    /// A policy allowed what nothing may allow. Nobody was let in, but somebody has to know: a policy does not come to
+    /// that by a slip. Each is counted; the first of its kind by each policy is told.
+    fn raise_alarm(&self, running: &Running, violation: Violation) {
+        let Violation { rule, what } = violation;
+        self.tally.count_violation(rule);
+        let bit = 1_u32.checked_shl(rule as u32).unwrap_or_default();
+        if running.broke.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
+            return;
+        }
+        let digest = releases::hex(&running.policy.digest());
+        tracing::error!(
+            rule = rule.as_str(),
+            what,
+            component = digest,
+            "ALARM: the policy allowed what nothing may allow, and the floor turned it down"
+        );
+        let event = AuditEvent::new(FLOOR_VIOLATION, self.now(), &Caller::system())
+            .detail("rule", rule.as_str())
+            .detail("allowed", what)
+            .detail("component", digest)
+            .detail(
+                "release",
+                running.release.as_ref().map(|row| releases::hex(&row.digest)),
+            );
+        self.journal
+            .push(event.failed(&Fault::Floor(violation).into(), false));
     }
 
     /// Notes that something was asked for in vain.

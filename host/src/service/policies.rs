@@ -4,22 +4,30 @@
 //! begins and keeps it to its end, whatever is activated meanwhile, and the next call has the new one. A policy that
 //! is no longer held by anybody frees its code.
 //!
+//! A policy that several of them run is loaded once. Tenants whose rules differ are kept apart: a call is told whose
+//! records it is about ([`Chosen::tenants`]), and reaches no others.
+//!
 //! A start, and an activation, load the active release, or, where that cannot be loaded, the one that was active before
 //! it, and so on down to the policy that is built in; a tenant's end with what everybody has.
 
+use std::cell::RefCell;
 use std::collections::HashMap;
 use std::path::Path;
 use std::sync::Arc;
+use std::sync::atomic::AtomicU32;
 
-use patrol_policy::types::Id;
+use arc_swap::ArcSwapOption;
+use patrol_policy::types::{Id, Parameters, Timestamp};
+use sha2::{Digest as _, Sha256};
 
 use super::OpenError;
-use super::call::Call;
+use super::call::{Call, Found};
 use super::question::Whose;
+use super::watch::Watch;
 use crate::config::PolicyConfig;
-use crate::policy::{Options, Policy};
+use crate::policy::{LoadError, Options, Policy};
 use crate::release::Shelf;
-use crate::store::{ReleaseRow, Store, StoreError};
+use crate::store::{ReleaseRow, Store, StoreError, Tenants};
 
 /// A release that is active and could not be loaded.
 #[derive(Clone, Debug)]
@@ -34,21 +42,67 @@ pub struct PassedOver {
 
 /// A policy that decides.
 pub(super) struct Running {
-    pub(super) policy: Policy<Call>,
+    /// Shared by all that run it.
+    pub(super) policy: Arc<Policy<Call>>,
     /// The release that it came from; none: built in, or given to [`Patrol::open`](super::Patrol::open).
     pub(super) release: Option<ReleaseRow>,
+    declared: ArcSwapOption<Declared>,
+    /// When it took another one's place; none where it is what this process began with.
+    pub(super) since: Option<Timestamp>,
+    /// How it does.
+    pub(super) watch: Watch,
+    /// The rules of the floor that it has broken so far, as bits.
+    pub(super) broke: AtomicU32,
+}
+
+/// What a policy says its rules are.
+struct Declared {
+    /// What was configured when it said so.
+    configured: Parameters,
+    rules: Parameters,
 }
 
 impl Running {
-    fn new(policy: Policy<Call>, release: Option<ReleaseRow>) -> Arc<Self> {
-        Arc::new(Self { policy, release })
+    fn new(policy: Arc<Policy<Call>>, release: Option<ReleaseRow>, since: Option<Timestamp>) -> Arc<Self> {
+        Arc::new(Self {
+            policy,
+            release,
+            declared: ArcSwapOption::empty(),
+            since,
+            watch: Watch::default(),
+            broke: AtomicU32::default(),
+        })
     }
+
+    /// The rules by which this policy goes, as far as it said so: it may be stricter than what was configured. For counts,
+    /// and for what is written when; no verdict rests on it.
+    pub(super) fn rules(&self, configured: &Parameters) -> Parameters {
+        let declared = self.declared.load();
+        let declared = declared.as_ref().filter(|said| said.configured == *configured);
+        declared.map_or(*configured, |said| said.rules)
+    }
+
+    /// Notes what it says of its rules under this configuration.
+    pub(super) fn declare(&self, configured: Parameters, rules: Parameters) {
+        self.declared
+            .store(Some(Arc::new(Declared { configured, rules })));
+    }
+}
+
+/// The policy for a call, and whose records it is to see.
+pub(super) struct Chosen<'a> {
+    pub(super) running: &'a Arc<Running>,
+    pub(super) tenants: Tenants,
+    /// The record by which the policy was chosen, if it took one.
+    pub(super) found: Found,
 }
 
 /// The policies that decide at one moment.
 #[derive(Clone)]
 pub(super) struct Policies {
     everybody: Arc<Running>,
+    /// The tenants whose policy is everybody's.
+    unbound: Tenants,
     tenants: HashMap<Id, Arc<Running>>,
     passed_over: Vec<PassedOver>,
 }
@@ -58,13 +112,19 @@ pub(super) struct Loader<'a> {
     pub(super) data: &'a Path,
     pub(super) config: &'a PolicyConfig,
     pub(super) options: &'a Options,
+    /// What is loaded already, by the digest of its component.
+    pub(super) loaded: RefCell<HashMap<[u8; 32], Arc<Policy<Call>>>>,
+    /// Now, where what is loaded takes another one's place.
+    pub(super) now: Option<Timestamp>,
 }
 
 impl Policies {
     /// One policy for everybody, whatever was activated.
     pub(super) fn fixed(component: &[u8], options: &Options) -> Result<Self, OpenError> {
+        let policy = Arc::new(Policy::load(component, options)?);
         Ok(Self {
-            everybody: Running::new(Policy::load(component, options)?, None),
+            everybody: Running::new(policy, None, None),
+            unbound: Tenants::All,
             tenants: HashMap::new(),
             passed_over: Vec::new(),
         })
@@ -82,6 +142,7 @@ impl Policies {
         }
         Ok(Self {
             everybody: loader.everybody(read.activations(None)?, &mut passed_over)?,
+            unbound: Tenants::all_but(tenants.keys().copied()),
             tenants,
             passed_over,
         })
@@ -95,10 +156,11 @@ impl Policies {
             Some(tenant) => drop(policies.tenants.insert(tenant, running)),
             None => policies.everybody = running,
         }
+        policies.unbound = Tenants::all_but(policies.tenants.keys().copied());
         policies
     }
 
-    /// These after the active one of everybody or of a tenant was rolled back to these.
+    /// These after one that everybody or a tenant had was rolled back, and these activations are left.
     pub(super) fn rolled_back(
         &self,
         tenant: Option<Id>,
@@ -113,6 +175,7 @@ impl Policies {
                 None => {
                     let mut policies = self.clone();
                     policies.tenants.remove(&id);
+                    policies.unbound = Tenants::all_but(policies.tenants.keys().copied());
                     policies
                 }
             },
@@ -156,25 +219,97 @@ impl Policies {
         self.tenants.iter().map(|(tenant, running)| (*tenant, running))
     }
 
+    /// Whether a tenant has one of its own.
+    pub(super) fn is_bound(&self, tenant: Option<Id>) -> bool {
+        tenant.is_some_and(|tenant| self.tenants.contains_key(&tenant))
+    }
+
+    /// Whether this is what decides for a tenant by a release of its own, or for everybody.
+    pub(super) fn runs(&self, tenant: Option<Id>, running: &Arc<Running>) -> bool {
+        self.all()
+            .any(|(of, decides)| of == tenant && Arc::ptr_eq(decides, running))
+    }
+
+    /// All of them: first that for everybody, then those that tenants have of their own.
+    pub(super) fn all(&self) -> impl Iterator<Item = (Option<Id>, &Arc<Running>)> {
+        let tenants = self.tenants().map(|(tenant, running)| (Some(tenant), running));
+        std::iter::once((None, &self.everybody)).chain(tenants)
+    }
+
     pub(super) fn passed_over(&self) -> &[PassedOver] {
         &self.passed_over
     }
 
+    /// All that run, a policy once, each with the tenants that it governs: everybody's comes first.
+    pub(super) fn governing(&self) -> Vec<Chosen<'_>> {
+        let mut groups: Vec<(&Arc<Running>, Vec<Id>)> = Vec::new();
+        for (tenant, running) in &self.tenants {
+            let alike = |(group, _): &&mut (&Arc<Running>, _)| Arc::ptr_eq(&group.policy, &running.policy);
+            match groups.iter_mut().find(alike) {
+                Some((_, tenants)) => tenants.push(*tenant),
+                None => groups.push((running, vec![*tenant])),
+            }
+        }
+        let mut all = vec![Chosen::new(&self.everybody, self.unbound.clone())];
+        let groups = groups.into_iter();
+        all.extend(groups.map(|(running, tenants)| Chosen::new(running, Tenants::only(tenants))));
+        all
+    }
+
+    /// The one of a tenant.
+    pub(super) fn of_tenant(&self, tenant: Id) -> Chosen<'_> {
+        match self.tenants.get(&tenant) {
+            Some(running) => Chosen::new(running, Tenants::One(tenant)),
+            None => Chosen::new(&self.everybody, self.unbound.clone()),
+        }
+    }
+
     /// The one that governs.
-    pub(super) fn of(&self, whose: Whose, store: &dyn Store) -> Result<&Running, StoreError> {
+    pub(super) fn of(&self, whose: Whose, store: &dyn Store) -> Result<Chosen<'_>, StoreError> {
         // Nearly everywhere there is one policy, and nothing to find out.
         if self.tenants.is_empty() {
-            return Ok(&self.everybody);
+            return Ok(Chosen::new(&self.everybody, Tenants::All));
         }
-        let tenant = match whose {
-            Whose::Everybody => None,
-            Whose::Tenant(tenant) => Some(tenant),
-            Whose::User(user) => store.read()?.owner(user)?.map(|owner| owner.tenant),
-            Whose::Token(token) => store.token(token)?.map(|read| read.state.token.tenant),
-            Whose::Session(session) => store.session(session)?.map(|read| read.state.token.token.tenant),
+        let (tenant, found) = match whose {
+            Whose::Everybody => (None, Found::Nothing),
+            Whose::Tenant(tenant) => (Some(tenant), Found::Nothing),
+            Whose::User(user) => {
+                let owner = store.read()?.owner(user)?;
+                (owner.map(|owner| owner.tenant), Found::Nothing)
+            }
+            // The policy will ask for the same record, and is answered with this one.
+            Whose::Token(token) => {
+                let read = store.token(token)?;
+                let tenant = read.as_ref().map(|read| read.state.token.tenant);
+                (tenant, Found::Token(token, read))
+            }
+            Whose::Session(session) => {
+                let read = store.session(session)?;
+                let tenant = read.as_ref().map(|read| read.state.token.token.tenant);
+                (tenant, Found::Session(session, read))
+            }
         };
-        let own = tenant.and_then(|tenant| self.tenants.get(&tenant));
-        Ok(own.unwrap_or(&self.everybody))
+        let chosen = match tenant {
+            Some(tenant) => self.of_tenant(tenant),
+            None => Chosen::new(&self.everybody, self.unbound.clone()),
+        };
+        Ok(Chosen { found, ..chosen })
+    }
+
+    /// The policies that are loaded, for a [`Loader`].
+    pub(super) fn loaded(&self) -> HashMap<[u8; 32], Arc<Policy<Call>>> {
+        let held = |running: &Arc<Running>| (running.policy.digest(), Arc::clone(&running.policy));
+        self.all().map(|(_, running)| held(running)).collect()
+    }
+}
+
+impl<'a> Chosen<'a> {
+    pub(super) const fn new(running: &'a Arc<Running>, tenants: Tenants) -> Self {
+        Self {
+            running,
+            tenants,
+            found: Found::Nothing,
+        }
     }
 }
 
@@ -187,8 +322,8 @@ impl Loader<'_> {
         if let Some(running) = self.last_good(None, activations, passed_over) {
             return Ok(running);
         }
-        let embedded = Policy::load(Policy::<Call>::embedded(), self.options)?;
-        Ok(Running::new(embedded, None))
+        let embedded = self.policy(Policy::<Call>::embedded())?;
+        Ok(Running::new(embedded, None, self.now))
     }
 
     /// The first of these releases, the active one first, that can be loaded.
@@ -226,7 +361,20 @@ impl Loader<'_> {
         release
             .check(&self.config.trusted_keys(), self.config.allow_unsigned)
             .map_err(|unfit| unfit.to_string())?;
-        let policy = Policy::load(release.component(), self.options).map_err(|error| error.to_string())?;
-        Ok(Running::new(policy, Some(row)))
+        let policy = self
+            .policy(release.component())
+            .map_err(|error| error.to_string())?;
+        Ok(Running::new(policy, Some(row), self.now))
+    }
+
+    /// A policy, loaded unless it is already.
+    fn policy(&self, component: &[u8]) -> Result<Arc<Policy<Call>>, LoadError> {
+        let digest: [u8; 32] = Sha256::digest(component).into();
+        if let Some(policy) = self.loaded.borrow().get(&digest) {
+            return Ok(Arc::clone(policy));
+        }
+        let policy = Arc::new(Policy::load(component, self.options)?);
+        self.loaded.borrow_mut().insert(digest, Arc::clone(&policy));
+        Ok(policy)
     }
 }

@@ -6,6 +6,7 @@
 //! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
 //! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
 
+use std::cell::RefCell;
 use std::io;
 use std::path::PathBuf;
 use std::sync::{Arc, PoisonError};
@@ -13,7 +14,8 @@ use std::sync::{Arc, PoisonError};
 use patrol_policy::types::Id;
 
 use super::events::{AuditEvent, Caller};
-use super::policies::{Loader, PassedOver, Policies};
+use super::policies::{Loader, PassedOver, Policies, Running};
+use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
 use crate::config::PolicyConfig;
 use crate::release::{Release, Shelf, Step, Unfit};
@@ -69,6 +71,31 @@ pub enum ReleaseError {
     Service(#[from] Error),
 }
 
+/// Why a release is rolled back.
+pub(super) enum Cause<'a> {
+    /// An operator asks for it.
+    Operator,
+    /// It faulted too often.
+    Faults {
+        /// What did.
+        running: &'a Arc<Running>,
+        /// How often, among so many calls of late.
+        faults: u32,
+        calls: u32,
+        /// The last fault in words.
+        last: String,
+    },
+}
+
+impl Cause<'_> {
+    const fn kind(&self) -> RolledBack {
+        match self {
+            Self::Operator => RolledBack::Operator,
+            Self::Faults { .. } => RolledBack::Faults,
+        }
+    }
+}
+
 impl From<StoreError> for ReleaseError {
     fn from(error: StoreError) -> Self {
         Self::Service(error.into())
@@ -112,6 +139,7 @@ impl Patrol {
         }
         let config = self.config();
         let policies = Policies::load(&*self.store, &self.loader(&config.policy))?;
+        self.learn_rules(&policies);
         self.policies.store(Arc::new(policies));
         Ok(())
     }
@@ -240,8 +268,7 @@ impl Patrol {
             .detail("downgradeAllowed", allow_downgrade)
             .write(&mut *transaction)?;
         transaction.commit()?;
-        let policies = self.policies.load().with(tenant, running);
-        self.policies.store(Arc::new(policies));
+        self.replace(self.policies.load().with(tenant, running), None);
         Ok(row)
     }
 
@@ -253,35 +280,72 @@ impl Patrol {
     /// Where nothing was activated.
     pub fn rollback(
         &self,
-        _no_other_server: &ServeLock,
+        no_other_server: &ServeLock,
         caller: &Caller,
         tenant: Option<Id>,
     ) -> Result<Option<ReleaseRow>, ReleaseError> {
+        self.take_back(no_other_server, caller, tenant, &Cause::Operator)
+    }
+
+    /// As [`rollback`](Self::rollback), for this cause. A release that faults need not be the active one: one that is
+    /// passed over stays what it is.
+    pub(super) fn take_back(
+        &self,
+        _no_other_server: &ServeLock,
+        caller: &Caller,
+        tenant: Option<Id>,
+        cause: &Cause<'_>,
+    ) -> Result<Option<ReleaseRow>, ReleaseError> {
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
+        let policies = self.policies.load();
         let mut activations = self.activations(tenant)?;
-        if activations.is_empty() {
+        let taken = match cause {
+            Cause::Operator => activations.first().cloned(),
+            // Whatever decides by now is not what faulted.
+            Cause::Faults { running, .. } if !policies.runs(tenant, running) => {
+                return Ok(activations.first().cloned());
+            }
+            Cause::Faults { running, .. } => running.release.clone(),
+        };
+        let place = activations.iter().position(|row| Some(row) == taken.as_ref());
+        let (Some(taken), Some(place)) = (taken, place) else {
             return Err(match tenant {
                 Some(_) => ReleaseError::NotBound,
                 None => ReleaseError::BuiltIn,
             });
-        }
+        };
         // Nobody else changes them: this process serves, and changes them one at a time.
-        let active = activations.remove(0);
+        activations.remove(place);
         let before = activations.first().cloned();
         let config = self.config();
-        let policies = self
-            .policies
-            .load()
-            .rolled_back(tenant, activations, &self.loader(&config.policy))?;
+        let policies = policies.rolled_back(tenant, activations, &self.loader(&config.policy))?;
         let mut transaction = self.store.begin()?;
-        transaction.pop_activation(tenant)?;
-        let to = before.as_ref().map(|row| hex(&row.digest));
-        release_event("rollback_policy", self, caller, &active, tenant)
-            .detail("to", to)
-            .write(&mut *transaction)?;
+        transaction.drop_activation(tenant, taken.digest)?;
+        let event = release_event("rollback_policy", self, caller, &taken, tenant)
+            .detail("to", before.as_ref().map(|row| hex(&row.digest)))
+            .detail("cause", cause.kind().as_str());
+        let event = match cause {
+            Cause::Operator => event,
+            Cause::Faults {
+                faults, calls, last, ..
+            } => event
+                .detail("faults", *faults)
+                .detail("calls", *calls)
+                .detail("lastFault", last.as_str()),
+        };
+        event.write(&mut *transaction)?;
         transaction.commit()?;
-        self.policies.store(Arc::new(policies));
+        self.replace(policies, Some(cause.kind()));
         Ok(before)
+    }
+
+    /// Has these decide from the next call on.
+    fn replace(&self, policies: Policies, rolled_back: Option<RolledBack>) {
+        self.learn_rules(&policies);
+        // Before anybody asks them: no call goes unwatched.
+        self.watch_over(&policies);
+        self.policies.store(Arc::new(policies));
+        self.tally.count_swap(rolled_back, self.now());
     }
 
     fn loader<'a>(&'a self, config: &'a PolicyConfig) -> Loader<'a> {
@@ -289,6 +353,9 @@ impl Patrol {
             data: &self.data,
             config,
             options: &self.options,
+            // What several run is loaded once.
+            loaded: RefCell::new(self.policies.load().loaded()),
+            now: Some(self.now()),
         }
     }
 
@@ -314,6 +381,6 @@ fn release_event(
         .detail("releaseNumber", row.number)
 }
 
-fn hex(bytes: &[u8]) -> String {
+pub(super) fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -1,7 +1,8 @@
 //! What administrators review: all tokens with when and why they end (R13), and the audit trail.
 
-use patrol_policy::types::{Id, Outlook, Scope, TokenState};
+use patrol_policy::types::{Id, LiveRule, Outlook, Scope, TokenState};
 
+use super::policies::Chosen;
 use super::question::{Foresee, Whose};
 use super::{Error, Patrol};
 use crate::store::sqlite::{AuditVerdict, verify_audit};
@@ -36,17 +37,44 @@ impl Patrol {
             .collect())
     }
 
-    /// When each of these tokens ended or will end, in the same order.
+    /// When each of these tokens ended or will end, in the same order, each by the policy of its tenant.
     ///
     /// # Errors
-    /// A fault of the policy.
+    /// A fault of a policy.
     pub fn foresee(&self, states: &[TokenState]) -> Result<Vec<Outlook>, Error> {
+        let policies = self.policies.load();
+        let mut governing = policies.governing();
+        if governing.len() == 1
+            && let Some(everybody) = governing.pop()
+        {
+            return self.foresee_by(everybody, states);
+        }
+        let mut all = Vec::with_capacity(states.len());
+        for chosen in governing {
+            let its = states.iter().copied().enumerate();
+            let (places, its): (Vec<_>, Vec<_>) = its
+                .filter(|(_, state)| chosen.tenants.contains(state.token.tenant))
+                .unzip();
+            if !its.is_empty() {
+                all.extend(places.into_iter().zip(self.foresee_by(chosen, &its)?));
+            }
+        }
+        all.sort_unstable_by_key(|(place, _)| *place);
+        Ok(all.into_iter().map(|(_, outlook)| outlook).collect())
+    }
+
+    /// The same by one policy, whose tokens they all are.
+    pub(super) fn foresee_by(
+        &self,
+        chosen: Chosen<'_>,
+        states: &[TokenState],
+    ) -> Result<Vec<Outlook>, Error> {
         let whose = Whose::Everybody;
-        self.put(&Foresee { whose, states }, |_, outlooks| Ok(outlooks))
+        self.ask(chosen, &Foresee { whose, states }, |_, outlooks| Ok(outlooks))
     }
 
     /// Calls `each` for every token that the filter lets through, page by page, until it says no. The filter's own
-    /// cursor is where it starts.
+    /// cursor is where it starts. Where live ones are asked for, those are left out that the policy says have ended.
     ///
     /// # Errors
     /// As [`Patrol::review`].
@@ -61,7 +89,8 @@ impl Patrol {
             let full = u32::try_from(page.len()).is_ok_and(|count| count >= filter.limit);
             filter.after = page.last().map(|token| token.row.state.token.id);
             for token in page {
-                if !each(token) {
+                let ended = filter.live.is_some_and(|rule| token.outlook.ends.at <= rule.now);
+                if !ended && !each(token) {
                     return Ok(());
                 }
             }
@@ -81,7 +110,11 @@ impl Patrol {
         TokenFilter {
             owner,
             tenant,
-            live: Some(self.live_rule(self.now())),
+            // Whatever idle period it is, a policy has one of its own, and is asked.
+            live: Some(LiveRule {
+                now: self.now(),
+                idle_since: 0,
+            }),
             after: None,
             limit: 1_000,
         }

@@ -1,15 +1,23 @@
 //! A token's life: creation, rotation, revocation, and the end of all when the authentication method changes.
 
 use patrol_policy::Secret;
-use patrol_policy::types::{ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, Scope, Timestamp};
+use patrol_policy::types::{
+    ActorRole, Duration, End, Id, IssueRequest, Issued, LiveRule, Scope, Timestamp, TokenState,
+};
 
 use super::call::Call;
 use super::directory::normalize;
 use super::events::AuditEvent;
-use super::question::{ChangeMethod, Issue, ListTokens, PreviewMethod, Revoke, RevokeAll, Rotate};
+use super::policies::Chosen;
+use super::question::{
+    ChangeMethod, Issue, ListTokens, PreviewMethod, Question as _, Revoke, RevokeAll, Rotate,
+};
 use super::{Caller, Error, Patrol, floor};
 use crate::policy::Fault;
 use crate::store::TokenRow;
+
+/// The event of a revocation of many tokens at once.
+const ALL_REVOKED: &str = "batch_revoke_personal_access_token";
 
 /// A token that was just created or rotated, with its secret: the only time that it is seen (R1).
 #[derive(Debug)]
@@ -155,35 +163,52 @@ impl Patrol {
     /// # Errors
     /// Refusals as `wit/engine.wit` lists them for `revoke-all`.
     pub fn revoke_all(&self, caller: &Caller, owner: Id) -> Result<u32, Error> {
-        const EVENT: &str = "batch_revoke_personal_access_token";
         let question = RevokeAll {
             owner,
             actor: caller.actor,
         };
-        self.put(&question, |call, count| {
-            let rule = self.live_rule(call.now);
-            if call.read()?.count_live_tokens(owner, rule)? > 0 {
-                return Err(Fault::Contract("it said that it revoked tokens that live".to_owned()).into());
-            }
-            let mut event = AuditEvent::new(EVENT, call.now, caller).detail("count", count);
-            if let Some(user) = call.read()?.user(owner)? {
-                event = event.pats_of(&user);
-            }
-            event.write(call.transaction()?)?;
-            Ok(count)
-        })
-        .inspect_err(|error| {
-            let event = AuditEvent::new(EVENT, self.now(), caller);
+        let policies = self.policies.load();
+        let chosen = policies.of(question.whose(), &*self.store);
+        let revoked = chosen.map_err(Error::from).and_then(|chosen| {
+            let by = Chosen::new(chosen.running, chosen.tenants.clone());
+            self.ask(chosen, &question, |call, count| {
+                self.end_the_rest(call, by, owner)?;
+                let mut event = AuditEvent::new(ALL_REVOKED, call.now, caller).detail("count", count);
+                if let Some(user) = call.read()?.user(owner)? {
+                    event = event.pats_of(&user);
+                }
+                event.write(call.transaction()?)?;
+                Ok(count)
+            })
+        });
+        revoked.inspect_err(|error| {
+            let event = AuditEvent::new(ALL_REVOKED, self.now(), caller);
             self.note(error, false, self.about_user(event, owner));
         })
     }
 
-    /// What counts as live now, by the configured idle period.
-    pub(super) fn live_rule(&self, now: Timestamp) -> LiveRule {
-        LiveRule {
-            now,
-            idle_since: now.saturating_sub(self.parameters().idle_after),
+    /// Fails where a policy left tokens of an owner alive, all of whose it said it had revoked. One that it takes for
+    /// ended already, and that the configured idle period does not, is marked as ended: under another policy it would
+    /// come back, and its owner revoked it.
+    fn end_the_rest(&self, call: &mut Call, policy: Chosen<'_>, owner: Id) -> Result<(), Error> {
+        let now = call.now;
+        let unmarked = call
+            .read()?
+            .list_live_tokens(owner, LiveRule { now, idle_since: 0 })?;
+        if unmarked.is_empty() {
+            return Ok(());
         }
+        let outlooks = self.foresee_by(policy, &unmarked)?;
+        if outlooks.iter().any(|outlook| now < outlook.ends.at) {
+            return Err(Fault::Contract("it said that it revoked tokens that live".to_owned()).into());
+        }
+        let idle_since = now.saturating_sub(self.parameters().idle_after);
+        for (TokenState { token, .. }, outlook) in unmarked.iter().zip(outlooks) {
+            if token.last_used.unwrap_or(token.created) > idle_since {
+                call.transaction()?.end_token(token.id, outlook.ends)?;
+            }
+        }
+        Ok(())
     }
 
     /// An owner's live tokens, oldest first: ended ones are gone from this list (R6).
@@ -222,7 +247,6 @@ impl Patrol {
         scope: Scope,
         method: &str,
     ) -> Result<MethodEffect, Error> {
-        const EVENT: &str = "batch_revoke_personal_access_token";
         check_method(method)?;
         let question = ChangeMethod {
             scope,
@@ -239,7 +263,7 @@ impl Patrol {
                 );
             }
             if let Some(before) = &before {
-                let event = AuditEvent::new(EVENT, now, caller)
+                let event = AuditEvent::new(ALL_REVOKED, now, caller)
                     .detail("authMethodBefore", before.as_str())
                     .detail("authMethod", method);
                 let event = about_scope(call, event, scope)?;
@@ -253,7 +277,7 @@ impl Patrol {
             })
         })
         .inspect_err(|error| {
-            let event = AuditEvent::new(EVENT, self.now(), caller).detail("authMethod", method);
+            let event = AuditEvent::new(ALL_REVOKED, self.now(), caller).detail("authMethod", method);
             let event = match scope {
                 Scope::Owner(user) => self.about_user(event, user),
                 Scope::Tenant(tenant) => event.detail("tenantId", tenant.to_string()),

@@ -1,19 +1,43 @@
 //! How Patrol is doing, in numbers: for whoever watches over it.
 
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::time::Duration;
 
-use patrol_policy::types::{LiveRule, RefusalReason, Timestamp};
+use patrol_policy::types::{Duration, LiveRule, RefusalReason, Timestamp};
 
 use super::{Error, Patrol};
-use crate::policy::Fault;
+use crate::policy::{Fault, FloorRule};
 
 /// How often there was something other than yes, since the start. Never goes down.
 #[derive(Debug)]
 pub struct Tally {
     refusals: Vec<AtomicU64>,
     faults: Vec<AtomicU64>,
+    floor: Vec<AtomicU64>,
     outages: AtomicU64,
+    activations: AtomicU64,
+    rollbacks: Vec<AtomicU64>,
+    swapped: AtomicU64,
+}
+
+/// Why a release was rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum RolledBack {
+    /// An operator asked for it.
+    Operator,
+    /// It faulted too often.
+    Faults,
+}
+
+impl RolledBack {
+    /// One word each, for metrics and the audit trail, in the order of declaration.
+    const NAMES: [&'static str; 2] = ["operator", "faults"];
+
+    pub(super) const fn as_str(self) -> &'static str {
+        match self {
+            Self::Operator => "operator",
+            Self::Faults => "faults",
+        }
+    }
 }
 
 impl Default for Tally {
@@ -22,7 +46,11 @@ impl Default for Tally {
         Self {
             refusals: zeroes(RefusalReason::ALL.len()),
             faults: zeroes(Fault::KINDS.len()),
+            floor: zeroes(FloorRule::ALL.len()),
             outages: AtomicU64::default(),
+            activations: AtomicU64::default(),
+            rollbacks: zeroes(RolledBack::NAMES.len()),
+            swapped: AtomicU64::default(),
         }
     }
 }
@@ -43,6 +71,25 @@ impl Tally {
         }
     }
 
+    /// Counts a yes that the floor turned down.
+    pub(super) fn count_violation(&self, rule: FloorRule) {
+        if let Some(counter) = self.floor.get(rule as usize) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Counts a change of what decides: an activation, or, where there is a reason, a rollback.
+    pub(super) fn count_swap(&self, rolled_back: Option<RolledBack>, now: Timestamp) {
+        let counter = match rolled_back {
+            Some(why) => self.rollbacks.get(why as usize),
+            None => Some(&self.activations),
+        };
+        if let Some(counter) = counter {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+        self.swapped.store(now, Ordering::Relaxed);
+    }
+
     /// Refusals, by their reason.
     pub fn refusals(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let reasons = RefusalReason::ALL.iter().map(|reason| reason.as_str());
@@ -53,6 +100,30 @@ impl Tally {
     pub fn faults(&self) -> impl Iterator<Item = (&'static str, u64)> {
         let kinds = Fault::KINDS.iter().copied();
         kinds.zip(self.faults.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Yeses of a policy that the floor turned down, by what forbids them.
+    pub fn floor_violations(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let rules = FloorRule::ALL.iter().map(|rule| rule.as_str());
+        rules.zip(self.floor.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// Releases that were activated.
+    #[must_use]
+    pub fn activations(&self) -> u64 {
+        self.activations.load(Ordering::Relaxed)
+    }
+
+    /// Releases that were rolled back, by why.
+    pub fn rollbacks(&self) -> impl Iterator<Item = (&'static str, u64)> {
+        let why = RolledBack::NAMES.iter().copied();
+        why.zip(self.rollbacks.iter().map(|count| count.load(Ordering::Relaxed)))
+    }
+
+    /// When another release began to decide for anybody, last; none since the start.
+    #[must_use]
+    pub fn last_swap(&self) -> Option<Timestamp> {
+        Some(self.swapped.load(Ordering::Relaxed)).filter(|at| *at > 0)
     }
 
     /// Outages of the store.
@@ -69,7 +140,7 @@ pub struct Backlog {
     /// Tokens and sessions with a use that is not yet on disk.
     pub uses: usize,
     /// How long the oldest of these uses has been waiting. Half a second is normal.
-    pub oldest: Duration,
+    pub oldest: std::time::Duration,
     /// Audit events of refusals that are not yet on disk. What is changed, is audited at once.
     pub events: usize,
 }
@@ -107,26 +178,33 @@ impl Patrol {
         }
     }
 
-    /// Counts tokens and sessions; `within` (ms) is what [`Population::ending`] looks ahead. Looks at every token: a
-    /// second for a million of them.
+    /// Counts tokens and sessions, each tenant's by the idle period of its own policy; `within` (ms) is what
+    /// [`Population::ending`] looks ahead. Looks at every token: a second for a million of them.
     ///
     /// # Errors
     /// An outage of the store.
-    pub fn population(&self, within: patrol_policy::types::Duration) -> Result<Population, Error> {
+    pub fn population(&self, within: Duration) -> Result<Population, Error> {
         let (now, parameters) = (self.now(), self.parameters());
-        let rule = LiveRule {
-            now,
-            idle_since: now.saturating_sub(parameters.idle_after),
-        };
+        let since = |period: Duration| now.saturating_sub(period);
         let read = self.store.read()?;
-        let (live, ending) = read.count_tokens(rule, now.saturating_add(within))?;
-        let since = |period: Timestamp| now.saturating_sub(period);
-        let sessions =
-            read.count_sessions(since(parameters.session_lifetime), since(parameters.session_idle))?;
-        Ok(Population {
-            live,
-            ending,
-            sessions,
-        })
+        let mut all = Population {
+            live: 0,
+            ending: 0,
+            sessions: 0,
+        };
+        for chosen in self.policies.load().governing() {
+            let (tenants, rules) = (&chosen.tenants, chosen.running.rules(&parameters));
+            let rule = LiveRule {
+                now,
+                idle_since: since(rules.idle_after),
+            };
+            let (live, ending) = read.count_tokens(tenants, rule, now.saturating_add(within))?;
+            let (opened, used) = (since(rules.session_lifetime), since(rules.session_idle));
+            let sessions = read.count_sessions(tenants, opened, used)?;
+            all.live = all.live.saturating_add(live);
+            all.ending = all.ending.saturating_add(ending);
+            all.sessions = all.sessions.saturating_add(sessions);
+        }
+        Ok(all)
     }
 }

@@ -14,6 +14,7 @@ mod releases;
 mod rows;
 mod sites;
 pub mod sqlite;
+mod tenants;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -26,12 +27,13 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
-pub use releases::{ReadReleases, ReleaseRow, WriteReleases};
+pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
 pub use sites::{AuditHour, NewSite, ReadSites, SiteRow, SiteScope, WriteSites};
+pub use tenants::Tenants;
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -142,15 +144,21 @@ pub trait Read: ReadAccounts + ReadReleases + ReadSites {
     fn session_state(&self, id: Id) -> Result<Option<patrol_policy::types::SessionState>>;
     /// The authentication method in force.
     fn auth_method(&self, scope: Scope) -> Result<Option<String>>;
-    /// How many tokens are live, and how many of these end by then if they are not used again. Looks at all of them.
-    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
-    /// How many sessions are not marked as ended, were opened after one time and used after another. Uses that are
-    /// not yet written are left out.
-    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64>;
+    /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
+    /// at all of them.
+    fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
+    /// How many sessions of tokens of these tenants are not marked as ended, were opened after one time and used after
+    /// another. Uses that are not yet written are left out.
+    fn count_sessions(
+        &self,
+        tenants: &Tenants,
+        opened_after: Timestamp,
+        used_after: Timestamp,
+    ) -> Result<u64>;
     /// What a change of method would revoke (R9).
     fn census(&self, scope: Scope, rule: LiveRule) -> Result<Census>;
-    /// Tokens not marked as ended and no longer live, oldest first.
-    fn list_lapsed_tokens(&self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>>;
+    /// Tokens of these tenants that are not marked as ended and no longer live, oldest first.
+    fn list_lapsed_tokens(&self, tenants: &Tenants, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>>;
 
     /// One token, with names.
     fn token_row(&self, id: Id) -> Result<Option<TokenRow>>;
@@ -211,10 +219,16 @@ pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
     fn set_auth_method(&mut self, scope: Scope, method: &str, at: Timestamp) -> Result<()>;
     /// Erases previous secrets whose overlap was over at `until`.
     fn erase_previous_secrets(&mut self, until: Timestamp, limit: u32) -> Result<u32>;
-    /// Deletes tokens that ended at `ended_until` or before, with their sessions.
-    fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32>;
-    /// Deletes sessions that are marked as ended or have lapsed.
-    fn forget_sessions(&mut self, opened_until: Timestamp, used_until: Timestamp, limit: u32) -> Result<u32>;
+    /// Deletes tokens of these tenants that ended at `ended_until` or before, with their sessions.
+    fn forget_tokens(&mut self, tenants: &Tenants, ended_until: Timestamp, limit: u32) -> Result<u32>;
+    /// Deletes sessions of tokens of these tenants that are marked as ended or have lapsed.
+    fn forget_sessions(
+        &mut self,
+        tenants: &Tenants,
+        opened_until: Timestamp,
+        used_until: Timestamp,
+        limit: u32,
+    ) -> Result<u32>;
 
     /// Stores a new tenant.
     fn insert_tenant(&mut self, tenant: &NewTenant<'_>) -> Result<()>;

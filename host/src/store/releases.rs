@@ -19,6 +19,15 @@ pub struct ReleaseRow {
     pub staged: Timestamp,
 }
 
+/// That a release was activated, and not rolled back.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ActivationRow {
+    /// When.
+    pub at: Timestamp,
+    /// Whether it has proven itself since.
+    pub proven: bool,
+}
+
 /// What can be read of them.
 pub trait ReadReleases: Send {
     /// All releases that were ever staged, the latest first.
@@ -26,6 +35,8 @@ pub trait ReadReleases: Send {
     /// The releases that were activated and not rolled back, the active one first: of a tenant of its own, or else
     /// everybody's. None: the tenant has what everybody has, and everybody has the built-in policy.
     fn activations(&self, tenant: Option<Id>) -> Result<Vec<ReleaseRow>>;
+    /// The last time that this release was activated and not rolled back.
+    fn activation(&self, tenant: Option<Id>, digest: [u8; 32]) -> Result<Option<ActivationRow>>;
     /// The tenants with activations of their own.
     fn tenants_with_activations(&self) -> Result<Vec<Id>>;
 }
@@ -37,6 +48,9 @@ pub trait WriteReleases: ReadReleases {
     /// Makes a release the active one, of this tenant or of everybody. [`NotFound`](super::StoreError::NotFound) where
     /// there is no such tenant.
     fn push_activation(&mut self, tenant: Option<Id>, digest: [u8; 32], at: Timestamp) -> Result<()>;
-    /// Makes the release before the active one active again; false where none is.
-    fn pop_activation(&mut self, tenant: Option<Id>) -> Result<bool>;
+    /// Forgets the last activation of this release, so that the one before it is active again if it was; false where
+    /// there is none.
+    fn drop_activation(&mut self, tenant: Option<Id>, digest: [u8; 32]) -> Result<bool>;
+    /// Notes that this release, as it was activated last, has proven itself.
+    fn prove_activation(&mut self, tenant: Option<Id>, digest: [u8; 32], at: Timestamp) -> Result<()>;
 }

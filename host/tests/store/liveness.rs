@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use patrol::store::{Store, TokenFilter};
+use patrol::store::{Store, Tenants, TokenFilter};
 use patrol_policy::types::{DAY, LiveRule, Scope, Token};
 
 use crate::support::{Fixture, NOW, id, insert_user, revoked, rule};
@@ -36,7 +36,7 @@ fn is_live(fixture: &Fixture, rule: LiveRule) -> bool {
         .ended
         .is_some();
     assert_eq!(
-        read.list_lapsed_tokens(rule, 10).unwrap().len(),
+        read.list_lapsed_tokens(&Tenants::All, rule, 10).unwrap().len(),
         usize::from(!live && !ended)
     );
     live
@@ -243,7 +243,7 @@ fn every_token_not_ended_is_either_live_or_lapsed_whatever_the_idle_period() {
             idle_since: NOW - idle,
         };
         let live = read.list_live_tokens(fixture.owner, rule).unwrap();
-        let lapsed = read.list_lapsed_tokens(rule, 1_000).unwrap();
+        let lapsed = read.list_lapsed_tokens(&Tenants::All, rule, 1_000).unwrap();
         assert_eq!(live.len() + lapsed.len(), all.len(), "idle period {idle}");
         let ids: BTreeSet<_> = live
             .iter()

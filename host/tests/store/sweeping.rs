@@ -1,16 +1,16 @@
 use std::collections::BTreeSet;
 
-use patrol::store::Store;
-use patrol_policy::types::{Cause, DAY, End, Id, PreviousSecret, Scope, Token};
+use patrol::store::{Store, Tenants};
+use patrol_policy::types::{Cause, DAY, End, Id, LiveRule, PreviousSecret, Scope, Token};
 
-use crate::support::{Fixture, NOW, digest, id, insert_user, revoked, rule};
+use crate::support::{Fixture, NOW, digest, id, insert_tenant, insert_user, revoked, rule};
 
 fn lapsed(fixture: &Fixture, limit: u32) -> Vec<Id> {
     let states = fixture
         .store
         .read()
         .unwrap()
-        .list_lapsed_tokens(rule(), limit)
+        .list_lapsed_tokens(&Tenants::All, rule(), limit)
         .unwrap();
     states.into_iter().map(|state| state.token.id).collect()
 }
@@ -59,7 +59,10 @@ fn a_token_that_was_just_used_is_not_swept_as_idle_r5() {
     fixture.store.record_use(token.id, NOW - 1, None, false).unwrap();
     assert_eq!(lapsed(&fixture, 10), []);
     let transaction = fixture.store.begin().unwrap();
-    assert_eq!(transaction.list_lapsed_tokens(rule(), 10).unwrap(), []);
+    assert_eq!(
+        transaction.list_lapsed_tokens(&Tenants::All, rule(), 10).unwrap(),
+        []
+    );
 }
 
 #[test]
@@ -134,7 +137,9 @@ fn ended_tokens_are_forgotten_with_their_sessions_longest_ended_first_r6() {
         (token.id, session.id)
     });
     let live = fixture.stored(|_| ());
-    let forget = |limit| fixture.write(|transaction| transaction.forget_tokens(NOW - 2, limit).unwrap());
+    let forget = |limit| {
+        fixture.write(|transaction| transaction.forget_tokens(&Tenants::All, NOW - 2, limit).unwrap())
+    };
     let left = || {
         let read = fixture.store.read().unwrap();
         tokens.map(|(token, session)| {
@@ -186,10 +191,138 @@ fn sessions_are_forgotten_when_ended_too_old_or_idle() {
         .store
         .record_session_use(sessions[3].id, NOW - 1, false)
         .unwrap();
-    let forget =
-        |limit| fixture.write(|transaction| transaction.forget_sessions(NOW - 100, NOW - 10, limit).unwrap());
+    let forget = |limit| {
+        fixture.write(|transaction| {
+            transaction
+                .forget_sessions(&Tenants::All, NOW - 100, NOW - 10, limit)
+                .unwrap()
+        })
+    };
     assert_eq!([forget(2), forget(10), forget(10)], [2, 1, 0]);
     let read = fixture.store.read().unwrap();
     let left = sessions.map(|session| read.session_state(session.id).unwrap().is_some());
     assert_eq!(left, [false, false, false, true, true]);
+}
+
+/// Another tenant with a user, beside the fixture's own.
+fn elsewhere(fixture: &Fixture) -> (Id, Id) {
+    let (tenant, user) = (id(), id());
+    fixture.write(|transaction| {
+        insert_tenant(transaction, tenant, &format!("tenant {tenant}"));
+        insert_user(transaction, user, tenant, "carol");
+    });
+    (tenant, user)
+}
+
+#[test]
+fn each_tenants_tokens_lapse_by_the_idle_period_that_is_asked_for_it_alone() {
+    let fixture = Fixture::new();
+    let (tenant, carol) = elsewhere(&fixture);
+    let (other, dave) = elsewhere(&fixture);
+    let (moved, gone) = (id(), id());
+    fixture.write(|transaction| {
+        insert_user(transaction, moved, tenant, "moved");
+        insert_user(transaction, gone, tenant, "gone");
+    });
+    let aged = |owner: Id, tenant: Id, age: u64| {
+        fixture
+            .stored(|token| (token.owner, token.tenant, token.created) = (owner, tenant, NOW - age))
+            .id
+    };
+    // Of each: used a moment ago, unused for eight days, and for sixteen.
+    let ages = [0, 8 * DAY, 16 * DAY];
+    let own = ages.map(|age| aged(fixture.owner, fixture.tenant, age));
+    let theirs = ages.map(|age| aged(carol, tenant, age));
+    let others = ages.map(|age| aged(dave, other, age));
+    let (after_a_change, of_the_deleted) = (aged(moved, tenant, 1), aged(gone, tenant, 2));
+    fixture.write(|transaction| {
+        transaction
+            .set_auth_method(Scope::Owner(moved), "saml", NOW)
+            .unwrap();
+        transaction.delete_user(gone, NOW).unwrap();
+    });
+    let lapsed = |tenants: &Tenants, days: u64, limit: u32| {
+        let rule = LiveRule {
+            now: NOW,
+            idle_since: NOW - days * DAY,
+        };
+        let read = fixture.store.read().unwrap();
+        let states = read.list_lapsed_tokens(tenants, rule, limit).unwrap();
+        states
+            .into_iter()
+            .map(|state| state.token.id)
+            .collect::<BTreeSet<_>>()
+    };
+    let those = |ids: &[Id]| ids.iter().copied().collect::<BTreeSet<_>>();
+    let dead = [after_a_change, of_the_deleted];
+    for tenants in [Tenants::One(tenant), Tenants::only([tenant])] {
+        assert_eq!(
+            lapsed(&tenants, 7, 100),
+            those(&[theirs[1], theirs[2], dead[0], dead[1]])
+        );
+        assert_eq!(lapsed(&tenants, 15, 100), those(&[theirs[2], dead[0], dead[1]]));
+        assert_eq!(lapsed(&tenants, 30, 100), those(&dead));
+        assert_eq!(lapsed(&tenants, 7, 3).len(), 3);
+    }
+    assert_eq!(
+        lapsed(&Tenants::all_but([tenant]), 15, 100),
+        those(&[own[2], others[2]])
+    );
+    assert_eq!(
+        lapsed(&Tenants::all_but([tenant, other]), 7, 100),
+        those(&[own[1], own[2]])
+    );
+    assert_eq!(
+        lapsed(&Tenants::only([tenant, other]), 7, 100),
+        those(&[theirs[1], theirs[2], others[1], others[2], dead[0], dead[1]])
+    );
+    // A limit is filled with what is meant, however much else there is.
+    assert_eq!(lapsed(&Tenants::all_but([tenant]), 7, 1).len(), 1);
+    assert_eq!(lapsed(&Tenants::only([]), 7, 100), those(&[]));
+    // A use that is not yet written counts.
+    fixture.store.record_use(theirs[1], NOW - 1, None, false).unwrap();
+    assert!(!lapsed(&Tenants::One(tenant), 7, 100).contains(&theirs[1]));
+}
+
+#[test]
+fn records_of_some_tenants_are_forgotten_and_those_of_others_stay_r6() {
+    let fixture = Fixture::new();
+    let (tenant, carol) = elsewhere(&fixture);
+    let made = |owner: Id, tenant: Id| {
+        let token = fixture.stored(|token| (token.owner, token.tenant) = (owner, tenant));
+        let [kept, session] = [(); 2].map(|()| fixture.session(token.id));
+        let ended = fixture.stored(|token| (token.owner, token.tenant) = (owner, tenant));
+        fixture.write(|transaction| {
+            transaction.insert_session(&kept).unwrap();
+            transaction.insert_session(&session).unwrap();
+            transaction.end_session(session.id, revoked(NOW)).unwrap();
+            transaction.end_token(ended.id, revoked(NOW)).unwrap();
+        });
+        (ended.id, session.id, kept.id)
+    };
+    let (own, theirs) = (made(fixture.owner, fixture.tenant), made(carol, tenant));
+    let there = |(ended, session, kept): (Id, Id, Id)| {
+        let read = fixture.store.read().unwrap();
+        assert!(read.session_state(kept).unwrap().is_some());
+        (
+            read.token_state(ended).unwrap().is_some(),
+            read.session_state(session).unwrap().is_some(),
+        )
+    };
+    let forget = |tenants: &Tenants| {
+        fixture.write(|transaction| {
+            (
+                transaction.forget_tokens(tenants, NOW, 10).unwrap(),
+                transaction
+                    .forget_sessions(tenants, NOW - 1, NOW - 1, 10)
+                    .unwrap(),
+            )
+        })
+    };
+    assert_eq!(forget(&Tenants::One(id())), (0, 0));
+    assert_eq!(forget(&Tenants::only([tenant])), (1, 1));
+    assert_eq!((there(own), there(theirs)), ((true, true), (false, false)));
+    assert_eq!(forget(&Tenants::all_but([fixture.tenant])), (0, 0));
+    assert_eq!(forget(&Tenants::all_but([tenant])), (1, 1));
+    assert_eq!(there(own), (false, false));
 }

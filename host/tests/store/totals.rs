@@ -1,13 +1,13 @@
-use patrol::store::Store;
-use patrol_policy::types::{DAY, MINUTE, Scope};
+use patrol::store::{Store, Tenants};
+use patrol_policy::types::{DAY, LiveRule, MINUTE, Scope};
 
-use crate::support::{Fixture, NOW, id, insert_user, revoked, rule};
+use crate::support::{Fixture, NOW, id, insert_tenant, insert_user, revoked, rule};
 
 const WEEK: u64 = 7 * DAY;
 
 fn tokens(fixture: &Fixture) -> (u64, u64) {
     let read = fixture.store.read().unwrap();
-    read.count_tokens(rule(), NOW + WEEK).unwrap()
+    read.count_tokens(&Tenants::All, rule(), NOW + WEEK).unwrap()
 }
 
 #[test]
@@ -61,11 +61,54 @@ fn open_sessions_are_counted() {
     let closed = session(NOW, NOW);
     let count = || {
         let read = fixture.store.read().unwrap();
-        read.count_sessions(NOW - 4 * MINUTE, NOW - 2 * MINUTE).unwrap()
+        read.count_sessions(&Tenants::All, NOW - 4 * MINUTE, NOW - 2 * MINUTE)
+            .unwrap()
     };
     assert_eq!(count(), 2);
     fixture.write(|transaction| transaction.end_session(closed.id, revoked(NOW)).unwrap());
     assert_eq!(count(), 1);
+}
+
+#[test]
+fn tokens_and_sessions_of_some_tenants_are_counted_alone() {
+    let fixture = Fixture::new();
+    let (tenant, carol) = (id(), id());
+    fixture.write(|transaction| {
+        insert_tenant(transaction, tenant, "globex");
+        insert_user(transaction, carol, tenant, "carol");
+    });
+    let made = |owner, tenant| {
+        let token = fixture.stored(|token| {
+            (token.owner, token.tenant, token.created) = (owner, tenant, NOW - 8 * DAY);
+        });
+        let session = fixture.session(token.id);
+        fixture.write(|transaction| transaction.insert_session(&session).unwrap());
+    };
+    made(fixture.owner, fixture.tenant);
+    made(fixture.owner, fixture.tenant);
+    made(carol, tenant);
+    let read = fixture.store.read().unwrap();
+    let count = |tenants: &Tenants, idle: u64| {
+        let rule = LiveRule {
+            now: NOW,
+            idle_since: NOW - idle * DAY,
+        };
+        (
+            read.count_tokens(tenants, rule, NOW + WEEK).unwrap(),
+            read.count_sessions(tenants, NOW - 1, NOW - 1).unwrap(),
+        )
+    };
+    for (tenants, count_15, count_7) in [
+        (Tenants::All, ((3, 3), 3), ((0, 0), 3)),
+        (Tenants::One(tenant), ((1, 1), 1), ((0, 0), 1)),
+        (Tenants::only([tenant, fixture.tenant]), ((3, 3), 3), ((0, 0), 3)),
+        (Tenants::all_but([tenant]), ((2, 2), 2), ((0, 0), 2)),
+        (Tenants::only([]), ((0, 0), 0), ((0, 0), 0)),
+    ] {
+        assert_eq!(count(&tenants, 15), count_15, "{tenants:?}");
+        assert_eq!(count(&tenants, 7), count_7, "{tenants:?}");
+    }
+    assert_eq!(count(&Tenants::One(tenant), 30), ((1, 0), 1), "22 days are left");
 }
 
 #[test]

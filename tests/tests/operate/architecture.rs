@@ -47,7 +47,7 @@ const NOTHING: Vec<String> = Vec::new();
 
 #[test]
 fn doors_gate_and_scenarios_stand_on_the_service_alone() {
-    for module in ["http", "doors", "gate", "layer", "scenario"] {
+    for module in ["http", "doors", "gate", "layer", "scenario", "control"] {
         let below = [
             "crate::store",
             "crate::policy",
@@ -81,6 +81,7 @@ fn nobody_knows_who_stands_above() {
                 "crate::http",
                 "crate::doors",
                 "crate::layer",
+                "crate::control",
                 "crate::cli",
                 "axum",
                 "rusqlite",
@@ -111,7 +112,28 @@ fn nobody_knows_who_stands_above() {
         ),
         ("doors", &["crate::http", "crate::cli", "axum"]),
         (
+            "journal",
+            &[
+                "crate::service",
+                "crate::policy",
+                "crate::store",
+                "crate::gate",
+                "crate::http",
+                "crate::cli",
+            ],
+        ),
+        (
             "scenario",
+            &[
+                "crate::gate",
+                "crate::http",
+                "crate::doors",
+                "crate::layer",
+                "crate::cli",
+            ],
+        ),
+        (
+            "control",
             &[
                 "crate::gate",
                 "crate::http",

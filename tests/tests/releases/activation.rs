@@ -125,18 +125,6 @@ fn a_release_that_is_refused_is_not_kept() {
 }
 
 #[test]
-fn nothing_is_activated_under_a_running_server() {
-    let (maker, ids) = staged(1);
-    let server = maker.program.serve();
-    for args in [&["policy", "activate", &ids[0]][..], &["policy", "rollback"]] {
-        assert_eq!(maker.program.run(args).code, Some(8), "{args:?}");
-    }
-    server.stop();
-    json(&maker, &["policy", "activate", &ids[0]]);
-    maker.program.serve().stop();
-}
-
-#[test]
 fn a_release_that_cannot_be_loaded_leaves_the_last_good_one_running() {
     let (maker, ids) = staged(2);
     let built_in = running(&maker);

@@ -2,6 +2,8 @@
 
 #![allow(clippy::unwrap_used, reason = "tests")]
 
+mod tenants;
+
 use patrol_policy::types::{Cause, DAY};
 
 use super::*;
@@ -27,6 +29,11 @@ const ROTATE: Operation = Operation::Rotate {
 };
 const RULE: LiveRule = LiveRule {
     now: NOW,
+    idle_since: 0,
+};
+/// By which every token has lapsed.
+const LATER: LiveRule = LiveRule {
+    now: NOW + DAY,
     idle_since: 0,
 };
 
@@ -211,6 +218,7 @@ fn each_operation_may_write_what_it_is_for_and_nothing_else() {
             call.get_token(TOKEN).unwrap();
             call.get_session(SESSION).unwrap();
             call.list_open_sessions(TOKEN).unwrap();
+            call.list_lapsed_tokens(LATER, 10).unwrap();
             let told = write(&mut call);
             let permitted = permitted.contains(name);
             assert_eq!(told.is_ok(), permitted, "{operation:?}: {name}");
@@ -263,6 +271,14 @@ fn an_operation_about_one_record_writes_no_other() {
         }),
         ("an end at another time", Operation::Revoke(TOKEN), |call| {
             call.end_token(TOKEN, End { at: NOW - 1, ..END })
+        }),
+        (
+            "the end of a token that was not listed",
+            Operation::Sweep,
+            |call| call.end_token(TOKEN, END),
+        ),
+        ("a secret whose overlap lasts", Operation::Sweep, |call| {
+            call.erase_previous_secrets(NOW + 1, 1).map(drop)
         }),
         ("records that are to be kept (R6)", Operation::Sweep, |call| {
             let early = NOW - Parameters::default().retention + 1;

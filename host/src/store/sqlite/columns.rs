@@ -11,7 +11,7 @@ use patrol_policy::types::{
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Result, Row};
 
-use crate::store::{AuditEntry, ClientRow, TenantRow, TokenRow, UserRow};
+use crate::store::{AuditEntry, ClientRow, TenantRow, Tenants, TokenRow, UserRow};
 
 /// The clause that a live token fulfils, as `live-rule` in `wit/types.wit` defines it, with uses that are not yet
 /// written. Over `token k`, `user u` and `tenant t`, with `:now` and `:idle_since`.
@@ -336,6 +336,17 @@ impl fmt::Display for Nonsense {
 }
 
 impl std::error::Error for Nonsense {}
+
+/// The tenants that are listed, as the queries take them, and whether it is they who are meant or all others. Null: all
+/// are meant.
+pub(super) fn listed(tenants: &Tenants) -> (Option<String>, bool) {
+    let Some((tenants, listed)) = tenants.listed() else {
+        return (None, false);
+    };
+    let hex = |tenant: &Id| format!("\"{:016x}{:016x}\"", tenant.hi, tenant.lo);
+    let tenants: Vec<_> = tenants.iter().map(hex).collect();
+    (Some(format!("[{}]", tenants.join(","))), listed)
+}
 
 /// A time or number to compare with. What is too large for SQLite is greater than all that it can hold.
 pub(super) fn bound(value: u64) -> i64 {

@@ -2,6 +2,29 @@
 
 use super::columns::{live, owner_columns, session_columns, token_columns, token_row_columns, token_tables};
 
+/// The keys of the tenants that `:tenants` lists, a JSON array of their identifiers in hexadecimal.
+macro_rules! listed_tenants {
+    () => {
+        "(SELECT t.key FROM json_each(:tenants) j CROSS JOIN tenant t ON t.id = unhex(j.value))"
+    };
+}
+
+/// Whether the tenant with this key is meant: one of those listed if `:listed`, else one of all others. Where `:tenants`
+/// is null, everybody is meant, and nothing is looked up.
+macro_rules! meant {
+    ($key:literal) => {
+        concat!(
+            "(:tenants IS NULL OR (",
+            $key,
+            " IN ",
+            $crate::store::sqlite::queries::listed_tenants!(),
+            ") = :listed)"
+        )
+    };
+}
+
+pub(super) use {listed_tenants, meant};
+
 pub(super) const TOKEN_STATE: &str = concat!(
     "SELECT ",
     token_columns!(),
@@ -85,17 +108,36 @@ pub(super) const OPEN_SESSIONS: &str = concat!(
     " FROM session s WHERE s.token = ?1 AND s.ended_at IS NULL ORDER BY s.opened, s.id"
 );
 
+macro_rules! live_and_ending {
+    () => {
+        "SELECT count(*), count(*) FILTER (WHERE min(k.expires, max(coalesce(k.last_used, k.created), \
+         coalesce(unwritten_token_use(k.id), 0)) + :idle_after) <= :by) FROM "
+    };
+}
+
 /// Live tokens, and those of them that end by `:by` if they are not used again.
 pub(super) const COUNT_TOKENS: &str = concat!(
-    "SELECT count(*), count(*) FILTER (WHERE min(k.expires, max(coalesce(k.last_used, k.created), \
-     coalesce(unwritten_token_use(k.id), 0)) + :idle_after) <= :by) FROM ",
+    live_and_ending!(),
     token_tables!(),
     " WHERE ",
+    live!(),
+    " AND ",
+    meant!("t.key")
+);
+
+/// The same of those tenants alone that are listed, without a look at the others' tokens.
+pub(super) const COUNT_TOKENS_OF: &str = concat!(
+    live_and_ending!(),
+    "json_each(:tenants) j CROSS JOIN tenant t ON t.id = unhex(j.value) CROSS JOIN user u ON u.tenant = t.key \
+     CROSS JOIN token k ON k.owner = u.key WHERE ",
     live!()
 );
 
-pub(super) const COUNT_SESSIONS: &str =
-    "SELECT count(*) FROM session s WHERE s.last_used > ?2 AND s.opened > ?1 AND s.ended_at IS NULL";
+pub(super) const COUNT_SESSIONS: &str = concat!(
+    "SELECT count(*) FROM session s WHERE s.last_used > :used_after AND s.opened > :opened_after \
+     AND s.ended_at IS NULL AND ",
+    meant!("(SELECT o.tenant FROM token k JOIN user o ON o.key = k.owner WHERE k.id = s.token)")
+);
 
 pub(super) const CENSUS_TENANT: &str = concat!(
     "SELECT count(*), count(DISTINCT k.owner) FROM ",
@@ -111,31 +153,80 @@ pub(super) const CENSUS_OWNER: &str = concat!(
     live!()
 );
 
+/// What lapses by itself, and has: `token_due` and `token_owner` are ordered by the first condition's left side.
+macro_rules! due {
+    () => {
+        "min(k.expires, coalesce(k.last_used, k.created) + 1296000000) <= max(:now, :idle_since + 1296000000)
+         AND (k.expires <= :now OR (coalesce(k.last_used, k.created) <= :idle_since
+             AND coalesce(unwritten_token_use(k.id), 0) <= :idle_since))"
+    };
+}
+
+macro_rules! of_the_deleted {
+    () => {
+        concat!(
+            " UNION SELECT * FROM (SELECT k.id FROM user u CROSS JOIN token k ON k.owner = u.key
+              WHERE u.deleted_at IS NOT NULL AND k.ended_at IS NULL AND ",
+            meant!("u.tenant"),
+            " LIMIT :limit)"
+        )
+    };
+}
+
+macro_rules! lapsed_states {
+    () => {
+        concat!(
+            " SELECT ",
+            token_columns!(),
+            " FROM lapsed l CROSS JOIN token k ON k.id = l.id JOIN user u ON u.key = k.owner
+             JOIN tenant t ON t.key = u.tenant ORDER BY k.created, k.id LIMIT :limit"
+        )
+    };
+}
+
 /// Each way to lapse is found by an index and gives at most `:limit`, so live tokens are hardly looked at. See
 /// `schema.rs` for the index by which the first looks, and for why a smaller sum of epochs is an outdated one. Where
 /// more have lapsed than the limit lets through, which of them come first is of no account: the next round finds
 /// the others.
+///
+/// All but some tenants are found the same way, and the others' passed over: there are few of those, since their own
+/// policies sweep, too.
 pub(super) const LAPSED: &str = concat!(
     "WITH lapsed (id) AS (
-         SELECT * FROM (SELECT k.id FROM token k
-             WHERE k.ended_at IS NULL
-             AND min(k.expires, coalesce(k.last_used, k.created) + 1296000000)
-                 <= max(:now, :idle_since + 1296000000)
-             AND (k.expires <= :now OR (coalesce(k.last_used, k.created) <= :idle_since
-                 AND coalesce(unwritten_token_use(k.id), 0) <= :idle_since))
-             LIMIT :limit)
+         SELECT * FROM (SELECT k.id FROM token k WHERE k.ended_at IS NULL AND ",
+    due!(),
+    " AND ",
+    meant!("(SELECT o.tenant FROM user o WHERE o.key = k.owner)"),
+    " LIMIT :limit)
          UNION
          SELECT * FROM (SELECT k.id FROM user u CROSS JOIN tenant t ON t.key = u.tenant
              CROSS JOIN token k ON k.owner = u.key
-             WHERE k.ended_at IS NULL AND k.owner_epoch + k.tenant_epoch < u.epoch + t.epoch LIMIT :limit)
+             WHERE k.ended_at IS NULL AND k.owner_epoch + k.tenant_epoch < u.epoch + t.epoch AND ",
+    meant!("u.tenant"),
+    " LIMIT :limit)",
+    of_the_deleted!(),
+    ")",
+    lapsed_states!()
+);
+
+/// The same of those tenants alone that are listed. Their tokens are found owner by owner: by the time at which they
+/// are due alone it would be all others' tokens that are looked at, where the tenants' idle period is shorter.
+pub(super) const LAPSED_OF: &str = concat!(
+    "WITH lapsed (id) AS (
+         SELECT * FROM (SELECT k.id FROM json_each(:tenants) j CROSS JOIN tenant t ON t.id = unhex(j.value)
+             CROSS JOIN user u ON u.tenant = t.key CROSS JOIN token k ON k.owner = u.key
+             WHERE u.deleted_at IS NULL AND k.ended_at IS NULL
+             AND k.owner_epoch + k.tenant_epoch = u.epoch + t.epoch AND ",
+    due!(),
+    " LIMIT :limit)
          UNION
-         SELECT * FROM (SELECT k.id FROM user u CROSS JOIN token k ON k.owner = u.key
-             WHERE u.deleted_at IS NOT NULL AND k.ended_at IS NULL LIMIT :limit)
-     )
-     SELECT ",
-    token_columns!(),
-    " FROM lapsed l CROSS JOIN token k ON k.id = l.id JOIN user u ON u.key = k.owner
-      JOIN tenant t ON t.key = u.tenant ORDER BY k.created, k.id LIMIT :limit"
+         SELECT * FROM (SELECT k.id FROM json_each(:tenants) j CROSS JOIN tenant t ON t.id = unhex(j.value)
+             CROSS JOIN user u ON u.tenant = t.key CROSS JOIN token k ON k.owner = u.key
+             WHERE u.deleted_at IS NULL AND k.ended_at IS NULL
+             AND k.owner_epoch + k.tenant_epoch < u.epoch + t.epoch LIMIT :limit)",
+    of_the_deleted!(),
+    ")",
+    lapsed_states!()
 );
 
 #[cfg(test)]
@@ -181,6 +272,7 @@ mod tests {
             OPEN_SESSIONS,
             COUNT_SESSIONS,
             LAPSED,
+            LAPSED_OF,
             CENSUS_OWNER,
         ] {
             let plan = plan(sql);
@@ -222,6 +314,25 @@ mod tests {
             plan.contains("k USING COVERING INDEX token_owner (owner=? AND ended_at=? AND <expr><?)"),
             "{plan}"
         );
-        assert!(plan.contains("u USING COVERING INDEX user_deleted"), "{plan}");
+        assert!(plan.contains("u USING INDEX user_deleted"), "{plan}");
+    }
+
+    #[test]
+    fn what_is_of_some_tenants_alone_is_found_by_their_users() {
+        for (sql, index) in [
+            (
+                LAPSED_OF,
+                "k USING INDEX token_owner (owner=? AND ended_at=? AND <expr>=? AND <expr><?)",
+            ),
+            (
+                COUNT_TOKENS_OF,
+                "k USING INDEX token_owner (owner=? AND ended_at=?)",
+            ),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            assert!(!scans_tokens(&plan) && !plan.contains("SCAN u"), "{sql}\n{plan}");
+            assert!(!plan.contains("AUTOMATIC"), "{sql}\n{plan}");
+        }
     }
 }

@@ -7,15 +7,16 @@ use patrol_policy::types::{
 };
 use rusqlite::{CachedStatement, OptionalExtension, Params, Row, ToSql, named_params, params};
 
-use super::columns::{Columns, bound, client_row_columns, tenant_row_columns, user_row_columns};
+use super::columns::{Columns, bound, client_row_columns, listed, tenant_row_columns, user_row_columns};
 use super::connections::Lent;
 use super::queries::{
-    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, COUNT_SESSIONS, COUNT_TOKENS, LAPSED, LIST_LIVE,
-    LIVE_NAME, OPEN_SESSIONS, OWNER, SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS, TOKEN_STATE,
+    AND_LIVE, CENSUS_OWNER, CENSUS_TENANT, COUNT_LIVE, COUNT_SESSIONS, COUNT_TOKENS, COUNT_TOKENS_OF, LAPSED,
+    LAPSED_OF, LIST_LIVE, LIVE_NAME, OPEN_SESSIONS, OWNER, SESSION_ROW, SESSION_STATE, TOKEN_ROW, TOKEN_ROWS,
+    TOKEN_STATE,
 };
 use super::uses::Uses;
 use crate::store::{
-    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, TokenFilter,
+    AuditEntry, AuditFilter, AuditHead, ClientRow, Read, Result, SessionRow, TenantRow, Tenants, TokenFilter,
     TokenRow, UserRow,
 };
 
@@ -159,19 +160,39 @@ impl<C: Lent> Read for View<C> {
         self.first(sql, [id.to_bytes()], |columns| columns.take())
     }
 
-    fn count_tokens(&self, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
-        let idle_after = rule.now.saturating_sub(rule.idle_since);
-        let parameters = named_params! {
-            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since),
-            ":idle_after": bound(idle_after), ":by": bound(ending_by)
+    fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)> {
+        let (now, idle_since) = (bound(rule.now), bound(rule.idle_since));
+        let idle_after = bound(rule.now.saturating_sub(rule.idle_since));
+        let (by, (tenants, listed)) = (bound(ending_by), listed(tenants));
+        let mut parameters: Vec<(&str, &dyn ToSql)> = vec![
+            (":now", &now),
+            (":idle_since", &idle_since),
+            (":idle_after", &idle_after),
+            (":by", &by),
+            (":tenants", &tenants),
+        ];
+        let sql = if listed {
+            COUNT_TOKENS_OF
+        } else {
+            parameters.push((":listed", &listed));
+            COUNT_TOKENS
         };
-        self.only(COUNT_TOKENS, parameters, |columns| {
+        self.only(sql, &*parameters, |columns| {
             Ok((columns.take()?, columns.take()?))
         })
     }
 
-    fn count_sessions(&self, opened_after: Timestamp, used_after: Timestamp) -> Result<u64> {
-        let parameters = params![bound(opened_after), bound(used_after)];
+    fn count_sessions(
+        &self,
+        tenants: &Tenants,
+        opened_after: Timestamp,
+        used_after: Timestamp,
+    ) -> Result<u64> {
+        let (tenants, listed) = listed(tenants);
+        let parameters = named_params! {
+            ":opened_after": bound(opened_after), ":used_after": bound(used_after),
+            ":tenants": tenants, ":listed": listed
+        };
         self.only(COUNT_SESSIONS, parameters, |columns| columns.take())
     }
 
@@ -191,11 +212,13 @@ impl<C: Lent> Read for View<C> {
         })
     }
 
-    fn list_lapsed_tokens(&self, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>> {
+    fn list_lapsed_tokens(&self, tenants: &Tenants, rule: LiveRule, limit: u32) -> Result<Vec<TokenState>> {
+        let (tenants, listed) = listed(tenants);
         let parameters = named_params! {
-            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since), ":limit": limit
+            ":now": bound(rule.now), ":idle_since": bound(rule.idle_since), ":limit": limit,
+            ":tenants": tenants, ":listed": listed
         };
-        self.all(LAPSED, parameters, |columns| {
+        self.all(if listed { LAPSED_OF } else { LAPSED }, parameters, |columns| {
             Ok(self.merged(columns.token_state()?))
         })
     }

@@ -6,7 +6,7 @@ use rusqlite::params;
 use super::columns::Columns;
 use super::connections::{Lent, WriteGuard};
 use super::read::View;
-use crate::store::{ReadReleases, ReleaseRow, Result, StoreError, WriteReleases};
+use crate::store::{ActivationRow, ReadReleases, ReleaseRow, Result, StoreError, WriteReleases};
 
 /// What [`release_row`] decodes.
 macro_rules! releases {
@@ -24,6 +24,17 @@ macro_rules! of_tenant {
             " IS NULL ELSE ",
             $column,
             " = (SELECT key FROM tenant WHERE id = ?1) END"
+        )
+    };
+}
+
+/// The place of the last activation of a release, `?2`, by the tenant meant by `?1`.
+macro_rules! last_of {
+    () => {
+        concat!(
+            "(SELECT max(place) FROM activation WHERE release = ?2 AND ",
+            of_tenant!("tenant"),
+            ")"
         )
     };
 }
@@ -58,6 +69,24 @@ impl<C: Lent> ReadReleases for View<C> {
             [tenant.map(Id::to_bytes)],
             release_row,
         )
+    }
+
+    fn activation(&self, tenant: Option<Id>, digest: [u8; 32]) -> Result<Option<ActivationRow>> {
+        let rows = self.all(
+            concat!(
+                "SELECT at, proven IS NOT NULL FROM activation WHERE ",
+                of_tenant!("tenant"),
+                " AND release = ?2 ORDER BY place DESC LIMIT 1"
+            ),
+            params![tenant.map(Id::to_bytes), digest],
+            |columns| {
+                Ok(ActivationRow {
+                    at: columns.take()?,
+                    proven: columns.take()?,
+                })
+            },
+        )?;
+        Ok(rows.into_iter().next())
     }
 
     fn tenants_with_activations(&self) -> Result<Vec<Id>> {
@@ -100,15 +129,19 @@ impl WriteReleases for View<WriteGuard> {
         }
     }
 
-    fn pop_activation(&mut self, tenant: Option<Id>) -> Result<bool> {
-        let popped = self.execute(
-            concat!(
-                "DELETE FROM activation WHERE place = (SELECT max(place) FROM activation WHERE ",
-                of_tenant!("tenant"),
-                ")"
-            ),
-            [tenant.map(Id::to_bytes)],
+    fn drop_activation(&mut self, tenant: Option<Id>, digest: [u8; 32]) -> Result<bool> {
+        let dropped = self.execute(
+            concat!("DELETE FROM activation WHERE place = ", last_of!()),
+            params![tenant.map(Id::to_bytes), digest],
         )?;
-        Ok(popped > 0)
+        Ok(dropped > 0)
+    }
+
+    fn prove_activation(&mut self, tenant: Option<Id>, digest: [u8; 32], at: Timestamp) -> Result<()> {
+        self.execute(
+            concat!("UPDATE activation SET proven = ?3 WHERE place = ", last_of!()),
+            params![tenant.map(Id::to_bytes), digest, at],
+        )?;
+        Ok(())
     }
 }

@@ -7,11 +7,12 @@
 //! * Tenants and users have a small number beside their identifier, which tokens refer to. It saves some 26 bytes a
 //!   token and makes the join of the hot path a search by row number.
 //! * `token_owner` covers ended tokens too: a live one costs nothing more (a null has no bytes), and an owner's whole
-//!   history can be listed by it. Its last part is the *sum* of both epochs. Epochs only grow and a token cannot be
+//!   history can be listed by it. Its third part is the *sum* of both epochs. Epochs only grow and a token cannot be
 //!   born ahead of them, so a smaller sum means an outdated epoch, and one range finds those tokens.
 //! * `token_due` finds both tokens past their expiration date and idle ones: it holds when a token lapses if it is
 //!   not used again, by the default idle period. Under another period the query looks as much farther as that is
-//!   shorter, and tests what it finds; only its speed rests on the default.
+//!   shorter, and tests what it finds; only its speed rests on the default. The last part of `token_owner` is the same
+//!   for one owner: it finds the tokens of tenants with another period than everybody's.
 //! * Times are milliseconds. Causes are stored by name, roles as a JSON array.
 //! * A row that makes no sense is refused by the constraints, whoever writes it.
 
@@ -30,6 +31,8 @@ const MIGRATIONS: &[&str] = &[
     SITES_AND_ACCOUNTS,
     RELEASES,
     TENANT_RELEASES,
+    PROVEN_RELEASES,
+    DUE_BY_OWNER,
 ];
 
 const VERSION_1: &str = "
@@ -219,6 +222,21 @@ CREATE TABLE activation (
 const TENANT_RELEASES: &str = "
 ALTER TABLE activation ADD COLUMN tenant INTEGER REFERENCES tenant (key);
 CREATE INDEX activation_of ON activation (tenant, place);
+";
+
+/// A release that was activated is watched until it has proven itself; what was active before releases were watched,
+/// has.
+const PROVEN_RELEASES: &str = "
+ALTER TABLE activation ADD COLUMN proven INTEGER;
+UPDATE activation SET proven = at;
+";
+
+/// An owner's tokens, those of the present epochs in the order in which they lapse: a tenant whose idle period is its
+/// own has its lapsed tokens found without a look at anybody else's.
+const DUE_BY_OWNER: &str = "
+DROP INDEX token_owner;
+CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch,
+    min(expires, coalesce(last_used, created) + 1296000000));
 ";
 
 /// The schema version that this build reads and writes.

@@ -6,13 +6,14 @@
 use patrol_policy::types::{Digest, End, Id, LiveRule, PreviousSecret, Scope, Session, Timestamp, Token};
 use rusqlite::{Params, named_params, params};
 
-use super::columns::{bound, live, token_tables};
+use super::columns::{bound, listed, live, token_tables};
 use super::connections::{Lent, WriteGuard};
 use super::error::or_exists;
+use super::queries::meant;
 use super::read::View;
 use super::{audit, uses::Batch};
 use crate::store::{
-    NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Transaction, WriteAccounts as _,
+    NewClientRow, NewTenant, NewUser, Read, Result, StoreError, Tenants, Transaction, WriteAccounts as _,
 };
 
 const INSERT_TOKEN: &str = "
@@ -47,20 +48,35 @@ const PUT_SESSION_USE: &str = "UPDATE session SET last_used = ?2 WHERE id = ?1 A
 /// Which tokens are forgotten, for both statements that need to agree on it.
 macro_rules! forgotten {
     () => {
-        "(SELECT id FROM token WHERE ended_at IS NOT NULL AND ended_at <= ?1 ORDER BY ended_at, id LIMIT ?2)"
+        concat!(
+            "(SELECT k.id FROM token k WHERE k.ended_at IS NOT NULL AND k.ended_at <= :ended_until AND ",
+            meant!("(SELECT o.tenant FROM user o WHERE o.key = k.owner)"),
+            " ORDER BY k.ended_at, k.id LIMIT :limit)"
+        )
     };
 }
 
 const FORGET_THEIR_SESSIONS: &str = concat!("DELETE FROM session WHERE token IN ", forgotten!());
 const FORGET_TOKENS: &str = concat!("DELETE FROM token WHERE id IN ", forgotten!());
 
-const FORGET_SESSIONS: &str = "
-    DELETE FROM session WHERE id IN (
-        SELECT id FROM session WHERE ended_at IS NOT NULL
-        UNION SELECT id FROM session WHERE opened <= :opened_until
-        UNION SELECT id FROM session WHERE last_used <= :used_until
-            AND coalesce(unwritten_session_use(id), 0) <= :used_until
-        LIMIT :limit)";
+/// Of the tenants that are meant, by the session's token.
+macro_rules! session_meant {
+    () => {
+        meant!("(SELECT o.tenant FROM token k JOIN user o ON o.key = k.owner WHERE k.id = s.token)")
+    };
+}
+
+const FORGET_SESSIONS: &str = concat!(
+    "DELETE FROM session WHERE id IN (
+        SELECT s.id FROM session s WHERE s.ended_at IS NOT NULL AND ",
+    session_meant!(),
+    " UNION SELECT s.id FROM session s WHERE s.opened <= :opened_until AND ",
+    session_meant!(),
+    " UNION SELECT s.id FROM session s WHERE s.last_used <= :used_until
+        AND coalesce(unwritten_session_use(s.id), 0) <= :used_until AND ",
+    session_meant!(),
+    " LIMIT :limit)"
+);
 
 const ERASE_PREVIOUS: &str = "
     UPDATE token SET previous_scheme = NULL, previous_digest = NULL, previous_until = NULL
@@ -259,14 +275,26 @@ impl Transaction for View<WriteGuard> {
         self.sweep(ERASE_PREVIOUS, params![bound(until), limit])
     }
 
-    fn forget_tokens(&mut self, ended_until: Timestamp, limit: u32) -> Result<u32> {
-        self.execute(FORGET_THEIR_SESSIONS, params![bound(ended_until), limit])?;
-        self.sweep(FORGET_TOKENS, params![bound(ended_until), limit])
+    fn forget_tokens(&mut self, tenants: &Tenants, ended_until: Timestamp, limit: u32) -> Result<u32> {
+        let (tenants, listed) = listed(tenants);
+        let parameters = named_params! {
+            ":ended_until": bound(ended_until), ":limit": limit, ":tenants": tenants, ":listed": listed
+        };
+        self.execute(FORGET_THEIR_SESSIONS, parameters)?;
+        self.sweep(FORGET_TOKENS, parameters)
     }
 
-    fn forget_sessions(&mut self, opened_until: Timestamp, used_until: Timestamp, limit: u32) -> Result<u32> {
+    fn forget_sessions(
+        &mut self,
+        tenants: &Tenants,
+        opened_until: Timestamp,
+        used_until: Timestamp,
+        limit: u32,
+    ) -> Result<u32> {
+        let (tenants, listed) = listed(tenants);
         let parameters = named_params! {
-            ":opened_until": bound(opened_until), ":used_until": bound(used_until), ":limit": limit
+            ":opened_until": bound(opened_until), ":used_until": bound(used_until), ":limit": limit,
+            ":tenants": tenants, ":listed": listed
         };
         self.sweep(FORGET_SESSIONS, parameters)
     }

@@ -1,0 +1,224 @@
+//! A data directory with a token and staged releases, and a server on it.
+
+use std::fs;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use patrol_tests::program::{Program, Run, Server};
+use patrol_tests::{wasm, wire};
+use serde_json::Value;
+
+/// The program with a signing key that its configuration trusts, a tenant `acme`, its user `ann` and a token of hers.
+pub struct Home {
+    pub program: Program,
+    pub secret: String,
+    directory: tempfile::TempDir,
+    configuration: String,
+}
+
+impl Home {
+    pub fn new() -> Self {
+        Self::with("")
+    }
+
+    /// With these settings of the policy besides.
+    pub fn with(policy: &str) -> Self {
+        let program = Program::new();
+        let directory = tempfile::tempdir().unwrap();
+        let key = directory.path().join("release.key");
+        let public = program.run(&["policy", "keygen", key.to_str().unwrap()]).json();
+        let configuration = format!(
+            "[server]\nmetrics = \"127.0.0.1:0\"\n[policy]\ntrusted_keys = [{}]\n",
+            public["publicKey"]
+        );
+        let home = Self {
+            program,
+            secret: String::new(),
+            directory,
+            configuration,
+        };
+        home.configure(&format!("deadline = \"5s\"\n{policy}"));
+        home.json(&["tenant", "create", "acme"]);
+        home.json(&[
+            "user", "create", "--tenant", "acme", "--name", "ann", "--role", "admin",
+        ]);
+        Self {
+            secret: home.token("nightly"),
+            ..home
+        }
+    }
+
+    /// Replaces the settings of the policy, but for the key.
+    pub fn configure(&self, policy: &str) {
+        let text = format!("{}{policy}\n", self.configuration);
+        fs::write(self.program.configuration(), text).unwrap();
+    }
+
+    /// Makes a token of ann's.
+    pub fn token(&self, name: &str) -> String {
+        let made = self.json(&[
+            "token",
+            "create",
+            "--owner",
+            "ann",
+            "--name",
+            name,
+            "--expires",
+            "90d",
+        ]);
+        made["secret"].as_str().unwrap().to_owned()
+    }
+
+    pub fn path(&self, name: &str) -> PathBuf {
+        self.directory.path().join(name)
+    }
+
+    /// Runs a command that must go well.
+    #[track_caller]
+    pub fn json(&self, args: &[&str]) -> Value {
+        let run = self.program.run(args);
+        assert_eq!(run.code, Some(0), "{args:?}: {}", self.said());
+        serde_json::from_str(&run.out).unwrap()
+    }
+
+    /// Runs a command that must fail; its exit code, and what it said.
+    #[track_caller]
+    pub fn fails(&self, args: &[&str]) -> (i32, String) {
+        let before = self.said().len();
+        let Run { code, out } = self.program.run(args);
+        let said = self.said().split_off(before);
+        let code = code.unwrap();
+        assert_ne!(code, 0, "{args:?}: {out}");
+        // The server's log is in the same file.
+        let line = said.lines().find(|line| line.starts_with("{\"error\":"));
+        let error: Value = serde_json::from_str(line.unwrap_or_else(|| panic!("{said}"))).unwrap();
+        (code, error["error"]["message"].as_str().unwrap().to_owned())
+    }
+
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.program.log()).unwrap_or_default()
+    }
+
+    /// Makes a signed release of a component.
+    pub fn sign(&self, component: &[u8], number: u32) -> PathBuf {
+        let (from, to) = (
+            self.path("policy.wasm"),
+            self.path(&format!("release-{number}.patrol")),
+        );
+        fs::write(&from, component).unwrap();
+        let _ = fs::remove_file(&to);
+        let (version, number) = (format!("1.{number}.0"), number.to_string());
+        let key = self.path("release.key");
+        self.json(&[
+            "policy",
+            "sign",
+            from.to_str().unwrap(),
+            "--name",
+            "tried",
+            "--policy-version",
+            &version,
+            "--number",
+            &number,
+            "--key",
+            key.to_str().unwrap(),
+            "--output",
+            to.to_str().unwrap(),
+        ]);
+        to
+    }
+
+    /// Signs and stages a component; the release's id.
+    pub fn stage(&self, component: &[u8], number: u32) -> String {
+        let file = self.sign(component, number);
+        let staged = self.json(&["policy", "stage", file.to_str().unwrap()]);
+        staged["id"].as_str().unwrap().to_owned()
+    }
+
+    /// Releases 1 to `count` that decide as the built-in policy does; their ids.
+    pub fn releases(&self, count: u8) -> Vec<String> {
+        (1..=count)
+            .map(|number| self.stage(&noted(number), number.into()))
+            .collect()
+    }
+
+    /// The component of a release that was staged.
+    pub fn component(&self, id: &str) -> String {
+        let file = self.program.data().join("releases").join(format!("{id}.patrol"));
+        let inspected = self.json(&["policy", "inspect", file.to_str().unwrap()]);
+        inspected["manifest"]["component"].as_str().unwrap().to_owned()
+    }
+
+    /// Audit events of a type, oldest first.
+    pub fn events(&self, kind: &str) -> Vec<Value> {
+        let events = self.json(&["audit", "list", "--type", kind]);
+        events.as_array().unwrap().clone()
+    }
+
+    /// What `patrol policy list` says of a release.
+    pub fn listed(&self, id: &str) -> Value {
+        let listed = self.json(&["policy", "list"]);
+        let row = listed.as_array().unwrap().iter().find(|row| row["id"] == id);
+        row.unwrap_or_else(|| panic!("{id} in {listed}")).clone()
+    }
+}
+
+/// The built-in policy with a note in it: another component, which decides the same.
+pub fn noted(note: u8) -> Vec<u8> {
+    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
+    [wasm::embedded(), &section].concat()
+}
+
+/// The status of a check with a token.
+pub fn check(server: &Server, secret: &str) -> u16 {
+    let bearer = format!("Bearer {secret}");
+    wire::check(server.address, &[("Authorization", &bearer)]).status
+}
+
+/// The lines of `/metrics`.
+pub fn metrics(server: &Server) -> Vec<String> {
+    let text = get(server.listening("metrics"), "/metrics").body;
+    text.lines().map(str::to_owned).collect()
+}
+
+/// The value of a series.
+pub fn metric(server: &Server, series: &str) -> Option<f64> {
+    let lines = metrics(server);
+    let mut values = lines.iter().filter_map(|line| {
+        let (name, value) = line.rsplit_once(' ')?;
+        (name == series).then(|| value.parse().unwrap())
+    });
+    let value = values.next();
+    assert_eq!(values.next(), None, "{series} is there twice");
+    value
+}
+
+/// The components that decide, by the metrics.
+pub fn deciding(server: &Server) -> Vec<String> {
+    let lines = metrics(server);
+    let digests = lines.iter().filter_map(|line| {
+        let rest = line.strip_prefix("patrol_policy_info{digest=\"")?;
+        Some(rest.strip_suffix("\"} 1").unwrap().to_owned())
+    });
+    digests.collect()
+}
+
+pub fn get(server: SocketAddr, path: &str) -> wire::Answer {
+    wire::send(server, &format!("GET {path}"), &[], b"").unwrap()
+}
+
+/// Asks until there is an answer.
+#[track_caller]
+pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
+    let started = Instant::now();
+    loop {
+        if let Some(answer) = ask() {
+            return answer;
+        }
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "waited in vain for {what}"
+        );
+        std::thread::sleep(Duration::from_millis(5));
+    }
+}
