@@ -166,7 +166,7 @@ fn tenants(criterion: &mut Criterion) {
     };
     let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
     let row = patrol.stage(&caller, &release).unwrap();
-    let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String = row.release.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let lock = ServeLock::take(directory.path()).unwrap();
     let origin = Origin::default();
     let mut group = criterion.benchmark_group("authenticate");

@@ -209,14 +209,19 @@ impl Patrol {
     /// The step at which it was refused, and what to do.
     pub fn stage(&self, caller: &Caller, release: &Release) -> Result<Staged, ReleaseError> {
         self.check_release(release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let shelf = Shelf::of(&self.data);
         let failed = |source| ReleaseError::Shelf {
             path: shelf.directory().to_owned(),
             source,
         };
         shelf.make().map_err(failed)?;
-        let differs = trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        let differs = trial::run(
+            &shelf.scratch(),
+            &self.options,
+            release.component(),
+            &self.config().policy,
+        )?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -256,7 +261,7 @@ impl Patrol {
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.config();
         let running = self
@@ -374,6 +379,7 @@ impl Patrol {
 
     fn check_release(&self, release: &Release) -> Result<(), Unfit> {
         let policy = &self.config().policy;
+        release.check_size(policy.max_component.bytes())?;
         release.check(&policy.trusted_keys(), policy.allow_unsigned)
     }
 }
@@ -421,7 +427,7 @@ mod tests {
         let section = [0, 6, 4, b'n', b'o', b't', b'e', number];
         let component = [Policy::<Call>::embedded(), &section].concat();
         let release = Release::make(manifest, component, None).unwrap();
-        hex(&patrol.stage(&Caller::system(), &release).unwrap().digest)
+        hex(&patrol.stage(&Caller::system(), &release).unwrap().release.digest)
     }
 
     #[test]
