@@ -257,3 +257,65 @@ impl Parameters {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn parameters() -> impl Strategy<Value = Parameters> {
+        let length = || prop_oneof![Just(0), Just(1), Just(u64::MAX), any::<u64>()];
+        let number = || prop_oneof![Just(0), Just(1), Just(u32::MAX), any::<u32>()];
+        let lengths = (length(), length(), length(), length(), length(), length());
+        (lengths, number(), number(), number()).prop_map(
+            |(
+                (idle_after, max_lifetime, max_overlap, session_lifetime, session_idle, retention),
+                tokens_per_owner,
+                name_max_length,
+                sessions_per_token,
+            )| Parameters {
+                idle_after,
+                tokens_per_owner,
+                max_lifetime,
+                max_overlap,
+                name_max_length,
+                session_lifetime,
+                session_idle,
+                sessions_per_token,
+                retention,
+            },
+        )
+    }
+
+    /// How many sessions of a token may be open at most.
+    fn sessions(parameters: &Parameters) -> u64 {
+        match parameters.sessions_per_token {
+            0 => u64::MAX,
+            number => number.into(),
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn nothing_that_a_policy_asks_for_is_laxer_than_what_is_configured(
+            wanted in parameters(),
+            configured in parameters(),
+        ) {
+            let p = wanted.no_laxer_than(configured);
+            prop_assert_eq!(p.idle_after, wanted.idle_after.min(configured.idle_after));
+            prop_assert_eq!(p.tokens_per_owner, wanted.tokens_per_owner.min(configured.tokens_per_owner));
+            prop_assert_eq!(p.max_lifetime, wanted.max_lifetime.min(configured.max_lifetime));
+            prop_assert_eq!(p.max_overlap, wanted.max_overlap.min(configured.max_overlap));
+            prop_assert_eq!(p.name_max_length, wanted.name_max_length.min(configured.name_max_length));
+            prop_assert_eq!(p.session_lifetime, wanted.session_lifetime.min(configured.session_lifetime));
+            prop_assert_eq!(p.session_idle, wanted.session_idle.min(configured.session_idle));
+            prop_assert_eq!(sessions(&p), sessions(&wanted).min(sessions(&configured)));
+            prop_assert_eq!(p.retention, configured.retention);
+        }
+
+        #[test]
+        fn a_policy_that_asks_for_nothing_has_what_is_configured(configured in parameters()) {
+            prop_assert_eq!(configured.no_laxer_than(configured), configured);
+        }
+    }
+}

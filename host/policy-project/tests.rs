@@ -1,9 +1,5 @@
 //! The policy on a host in memory: `cargo unit`. What it says in the real host, `scenarios/` has.
-#![allow(
-    clippy::unwrap_used,
-    clippy::arithmetic_side_effects,
-    reason = "tests"
-)]
+#![allow(clippy::unwrap_used, clippy::arithmetic_side_effects, reason = "tests")]
 
 use patrol_policy::memory::MemoryHost;
 use patrol_policy::prelude::*;
@@ -43,10 +39,15 @@ fn a_token_that_nobody_used_for_a_week_is_expired() {
 
     // A millisecond before it is a use, and the week begins anew.
     host.now += 7 * DAY - 1;
-    Rules.authenticate(&mut host, token.secret.expose(), API).unwrap();
+    Rules
+        .authenticate(&mut host, token.secret.expose(), API)
+        .unwrap();
     host.now += 7 * DAY;
     let refused = Rules.authenticate(&mut host, token.secret.expose(), API);
-    assert_eq!(refused, Err(Denial::about(token.token, RefusalReason::Idle)));
+    assert_eq!(
+        refused,
+        Err(Denial::about(token.token, RefusalReason::Idle))
+    );
 }
 
 #[test]

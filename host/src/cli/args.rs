@@ -124,7 +124,7 @@ pub(super) enum Command {
     /// Show and replace the key that signs who calls, for services that verify it
     #[command(subcommand)]
     Identity(identity::IdentityCommand),
-    /// Show the policy in force; sign, inspect and verify releases of policies
+    /// Show the policy in force; begin one of your own; sign, inspect and verify releases of policies
     #[command(subcommand)]
     Policy(policy::PolicyCommand),
     /// Try a policy: run scenarios on it, in virtual time

@@ -12,7 +12,7 @@ use patrol_tests::wasm::Wasm;
 
 /// As the policy has them.
 const WORD: &str = "contrary";
-const NUMBER: u32 = 4242;
+const NUMBER: u32 = 42;
 const NUMBERED: Id = Id {
     hi: 1,
     lo: NUMBER as u64,
@@ -157,7 +157,7 @@ fn a_policy_says_its_own_name_and_version_and_no_laxer_limits_than_are_configure
     let said = said.unwrap();
     assert_eq!(
         (said.name.as_str(), said.version.as_str()),
-        ("contrary to the last", "7.8.9")
+        ("contrary-to-the-last", "7.8.9")
     );
     let expected = Parameters {
         tokens_per_owner: 2,
@@ -202,7 +202,7 @@ fn the_rules_ask_the_policy_about_a_name_that_they_take() {
 fn a_token_that_the_policy_judges_to_rest_does_not_work_anywhere_and_works_again() {
     let policy = policy();
     let mut host = Wasm::new(&policy, Parameters::default());
-    let rest = START.next_multiple_of(7 * DAY);
+    let rest = START.next_multiple_of(5 * DAY);
     host.set_now(rest - 1);
     let issued = host.issue(request("a"), ADMINISTRATOR).unwrap();
     let secret = issued.secret.expose();

@@ -103,6 +103,11 @@ fn a_new_project_does_what_its_readme_says() {
     // A busy machine is not a slow policy.
     fs::write(&configuration, "[policy]\ndeadline = \"5s\"\n").unwrap();
     let patrol = patrol_tests::bin::patrol();
+    project.cargo(&["fmt", "--check"]).done();
+
+    // The server that the release is for has data already.
+    let arguments = ["tenant", "create", "acme", "--data"];
+    support::run(project.command(&patrol).args(arguments).arg(&data)).done();
 
     let mut done = Vec::new();
     let mut id = None;

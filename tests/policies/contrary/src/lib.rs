@@ -9,7 +9,7 @@ use patrol_policy::prelude::*;
 /// What makes a function contrary, as a name, a secret or a method.
 const WORD: &str = "contrary";
 /// The same as a number, or as the lower half of an identifier.
-const NUMBER: u32 = 4242;
+const NUMBER: u32 = 42;
 
 /// The policy. How long a token rests is a field, since a policy may have some.
 #[derive(Clone, Copy, Debug)]
@@ -196,9 +196,9 @@ impl Policy for Contrary {
             version: String::from(Self::VERSION),
             parameters: Engine::of(self, host).parameters(),
         };
-        description.name.push_str(" to the last");
+        description.name.push_str("-to-the-last");
         description
     }
 }
 
-patrol_policy::export!(Contrary = Contrary { rest_every: 7 });
+patrol_policy::export!(Contrary = Contrary { rest_every: 5 });
