@@ -165,8 +165,8 @@ fn tenants(criterion: &mut Criterion) {
         notes: String::new(),
     };
     let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
-    let row = patrol.stage(&caller, &release).unwrap();
-    let id: String = row.release.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let row = patrol.stage(&caller, &release).unwrap().release;
+    let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let lock = ServeLock::take(directory.path()).unwrap();
     let origin = Origin::default();
     let mut group = criterion.benchmark_group("authenticate");

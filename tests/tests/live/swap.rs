@@ -185,8 +185,12 @@ fn stage(patrol: &Patrol, component: Vec<u8>, number: u32) -> String {
         notes: String::new(),
     };
     let release = ReleaseFile::make(manifest, component, None).unwrap();
-    let row = patrol.stage(&operator(), &release).unwrap().release;
-    row.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    let row = patrol.stage(&operator(), &release).unwrap();
+    row.release
+        .digest
+        .iter()
+        .map(|byte| format!("{byte:02x}"))
+        .collect()
 }
 
 #[test]
