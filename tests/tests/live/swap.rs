@@ -186,7 +186,7 @@ fn stage(patrol: &Patrol, component: Vec<u8>, number: u32) -> String {
     };
     let release = ReleaseFile::make(manifest, component, None).unwrap();
     let row = patrol.stage(&operator(), &release).unwrap();
-    row.digest.iter().map(|byte| format!("{byte:02x}")).collect()
+    row.release.digest.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[test]
