@@ -170,7 +170,7 @@ fn service(criterion: &mut Criterion) {
 /// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
 fn tenants(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let presented = one_user(directory.path());
+    let presented = one_user(directory.path(), None);
     let mut settings = Settings::new(directory.path());
     settings.config.policy.isolation = IsolationName::PerCall;
     settings.config.policy.allow_unsigned = true;
@@ -192,7 +192,7 @@ fn tenants(criterion: &mut Criterion) {
     };
     let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
     let row = patrol.stage(&caller, &release).unwrap();
-    let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
+    let id: String = row.release.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let lock = ServeLock::take(directory.path()).unwrap();
     let origin = Origin::default();
     let mut group = criterion.benchmark_group("authenticate");
