@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use patrol_policy::types::Id;
 
 use super::events::{AuditEvent, Caller};
+use super::pepper::KEYRING;
 use super::policies::{Loader, PassedOver, Policies, Running};
 use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
@@ -59,6 +60,19 @@ pub enum ReleaseError {
     /// It is active.
     #[error("this release is active already")]
     Active,
+    /// It cannot verify tokens that there are.
+    #[error(
+        "release {number} of {name} imports no keyring, and would refuse {tokens} tokens that are kept with the pepper: \
+         activate one that does, or add --allow-downgrade"
+    )]
+    Pepperless {
+        /// Its policy's name.
+        name: String,
+        /// Its number.
+        number: u32,
+        /// How many tokens are kept with the pepper.
+        tokens: u64,
+    },
     /// The built-in policy is active.
     #[error("the built-in policy is active: there is nothing to roll back")]
     BuiltIn,
@@ -268,6 +282,13 @@ impl Patrol {
             .loader(&config.policy)
             .release(row.clone())
             .map_err(|why| Unfit::at(Step::Compile, why))?;
+        if !allow_downgrade && !running.policy.imports().iter().any(|name| name == KEYRING) {
+            let tokens = self.count_peppered()?;
+            if tokens > 0 {
+                let ReleaseRow { name, number, .. } = row;
+                return Err(ReleaseError::Pepperless { name, number, tokens });
+            }
+        }
         let mut transaction = self.store.begin()?;
         if let Some(active) = transaction.activations(tenant)?.first() {
             if active.digest == row.digest {

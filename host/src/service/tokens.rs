@@ -120,7 +120,8 @@ impl Patrol {
         let row = row
             .map(|seen| TokenRow::clone(&seen.row))
             .ok_or_else(|| Fault::Contract("it answered with a token that it did not store".to_owned()))?;
-        floor::check_minted(&issued.secret, &row.state)?;
+        let mac = call.mac_of(issued.secret.expose(), &row.state.token)?;
+        floor::check_minted(&issued.secret, &row.state, mac)?;
         let event = AuditEvent::new(event, call.now, caller)
             .token(&row)
             .detail("audience", row.audience.as_str());
