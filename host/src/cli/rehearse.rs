@@ -124,7 +124,7 @@ fn prepare(patrol: &Patrol, args: &RehearseArgs) -> anyhow::Result<(String, Rehe
         return Ok((path.display().to_string(), rehearsal));
     }
     let release = match path.exists() {
-        true => release::read(path)?,
+        true => release::read(path, patrol.config().policy.max_component.bytes())?,
         false => patrol.release(&args.candidate)?.1,
     };
     Ok((called(&release), patrol.rehearse(&release, tenant)?))

@@ -84,8 +84,9 @@ fn staged(session: &Session, candidate: &str) -> anyhow::Result<String> {
     if !path.exists() {
         return Ok(candidate.to_owned());
     }
-    let release = release::read(path)?;
-    let row = session.open()?.stage(&caller(), &release)?;
+    let patrol = session.open()?;
+    let release = release::read(path, patrol.config().policy.max_component.bytes())?;
+    let row = patrol.stage(&caller(), &release)?;
     Ok(hex(&row.release.digest))
 }
 

@@ -34,7 +34,7 @@ pub(super) type Answered<W> = wasmtime::Result<Result<W, wit::Denial>>;
 /// The instances of one release.
 pub(super) struct Pool<H: 'static> {
     release: Release<H>,
-    memory_bytes: usize,
+    limiter: Limiter,
     calls_per_instance: NonZeroU32,
     idle: Mutex<Vec<Slot<H>>>,
 }
@@ -47,7 +47,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         };
         Self {
             release,
-            memory_bytes: options.memory_bytes,
+            limiter: Limiter::new(options.memory_bytes, options.table_elements),
             calls_per_instance: NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN),
             idle: Mutex::new(Vec::new()),
         }
@@ -144,7 +144,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
 
     fn fresh(&self) -> Slot<H> {
         let runtime = &self.release.runtime;
-        let state = State::new(Limiter::new(self.memory_bytes), runtime.ticks.clone());
+        let state = State::new(self.limiter, runtime.ticks.clone());
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);

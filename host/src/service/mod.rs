@@ -226,14 +226,12 @@ impl Patrol {
         let store = SqliteStore::open(&settings.data, &options)?;
         let policy_config = &settings.config.policy;
         let options = Options {
-            isolation: policy_config.isolation(),
-            deadline: std::time::Duration::from_millis(policy_config.deadline.0),
             cache_dir: Some(
                 settings
                     .compiled
                     .unwrap_or_else(|| settings.data.join("compiled")),
             ),
-            ..Options::default()
+            ..policy_config.options()
         };
         let policies = match &settings.component {
             Some(component) => Policies::fixed(component, &options)?,
@@ -286,7 +284,7 @@ impl Patrol {
     }
 
     /// Puts another configuration in force, for all calls that begin from now on. How the policy component is run
-    /// (`isolation`, `warm_max_calls`, `deadline`) stays as it was when the data directory was opened.
+    /// (`isolation`, `warm_max_calls`, `deadline`, `memory`, `table_elements`) stays as it was when the data directory was opened.
     pub fn reconfigure(&self, config: Config) {
         self.configured.store(Arc::new(Configured::from(config)));
         self.learn_rules(&self.policies.load());

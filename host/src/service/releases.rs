@@ -223,14 +223,19 @@ impl Patrol {
     /// The step at which it was refused, and what to do.
     pub fn stage(&self, caller: &Caller, release: &Release) -> Result<Staged, ReleaseError> {
         self.check_release(release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let shelf = Shelf::of(&self.data);
         let failed = |source| ReleaseError::Shelf {
             path: shelf.directory().to_owned(),
             source,
         };
         shelf.make().map_err(failed)?;
-        let differs = trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        let differs = trial::run(
+            &shelf.scratch(),
+            &self.options,
+            release.component(),
+            &self.config().policy,
+        )?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -270,7 +275,7 @@ impl Patrol {
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.config();
         let running = self
@@ -395,6 +400,7 @@ impl Patrol {
 
     pub(super) fn check_release(&self, release: &Release) -> Result<(), Unfit> {
         let policy = &self.config().policy;
+        release.check_size(policy.max_component.bytes())?;
         release.check(&policy.trusted_keys(), policy.allow_unsigned)
     }
 }

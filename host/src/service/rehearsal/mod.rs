@@ -134,7 +134,7 @@ impl Patrol {
         component: &[u8],
         tenant: Option<Id>,
     ) -> Result<Rehearsal, ReleaseError> {
-        trial::read(component)?;
+        trial::read(component, &self.options)?;
         let candidate = Policy::load(component, &self.options);
         let candidate = candidate.map_err(|error| Unfit::at(Step::Compile, error.to_string()))?;
         Ok(Rehearsal {
