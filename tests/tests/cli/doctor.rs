@@ -48,8 +48,10 @@ fn sound_data_is_found_sound() {
             "server",
             "schema",
             "database",
+            "pepper",
             "policy",
             "floor",
+            "decision journal",
             "clock"
         ]
     );
