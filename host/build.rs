@@ -10,6 +10,8 @@
 
 #[path = "build/component.rs"]
 mod component;
+#[path = "build/contract.rs"]
+mod contract;
 #[path = "build/descriptors.rs"]
 mod descriptors;
 #[path = "build/lock.rs"]
@@ -62,6 +64,8 @@ fn build() -> Result<(), String> {
     let policy = out.join("policy.wasm");
     fs::copy(&built, &policy).map_err(|e| format!("cannot read the component {}: {e}", built.display()))?;
     println!("cargo::rustc-env=PATROL_COMPONENT={}", policy.display());
+
+    contract::write(&root.join("wit"), &out.join("contract.rs"))?;
 
     let authorization = out.join("authorization.bin");
     let cargo = command(&variable("CARGO")?, root);

@@ -124,6 +124,7 @@ fn load_error(error: &LoadError) -> String {
         LoadError::NotAComponent(_) => "not a component",
         LoadError::Imports(_) => "imports",
         LoadError::ImportTypes(_) => "import types",
+        LoadError::Newer { .. } => "newer",
         LoadError::Exports(_) => "exports",
         LoadError::Limits(_) => "limits",
         other => panic!("{other}"),
@@ -236,10 +237,11 @@ fn load_errors_say_what_to_do() {
     assert_eq!(
         error("wasi-import"),
         "the policy imports wasi:cli/environment@0.2.6, which this host does not offer: a policy may import only \
-         patrol:policy/* 0.1"
+         patrol:policy/* 0.1; no policy has WASI: build it for wasm32-unknown-unknown, or have the tool that made it \
+         leave WASI out"
     );
     assert!(
-        error("other-clock").contains("patrol:policy/clock@0.1.0"),
+        error("other-clock").contains("clock.now has another type"),
         "{}",
         error("other-clock")
     );
@@ -255,6 +257,9 @@ fn an_export_of_another_type_is_found_at_loading() {
     let changed = tempfile::tempdir().unwrap();
     for file in fs::read_dir(hostile::wit()).unwrap() {
         let file = file.unwrap();
+        if file.path().extension() != Some("wit".as_ref()) {
+            continue;
+        }
         let text = fs::read_to_string(file.path()).unwrap();
         let text = text.replace(
             "decide-password-sign-in: func(owner: id) -> result<_, denial>",

@@ -11,6 +11,7 @@ use super::reach::Reached;
 use super::{Session, caller, caller_name, release};
 use crate::control::{Release, Verb};
 use crate::release::Release as ReleaseFile;
+use crate::scenario::{FailedStep, Report};
 use crate::service::{Error, Patrol};
 use crate::time::rfc3339;
 
@@ -54,16 +55,70 @@ impl StagedRecord {
 
 pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
     let release = release::read(file)?;
-    let row = session.open()?.stage(&caller(), &release)?;
-    let record = StagedRecord::of(&Release::from(&row), false);
+    let staged = session.open()?.stage(&caller(), &release)?;
+    let row = Release::from(&staged.release);
+    let record = StagingRecord {
+        release: StagedRecord::of(&row, false),
+        differs: staged.differs.iter().map(differs).collect(),
+    };
     session.out.answer(&record, || {
-        let id = record.short_id();
-        format!(
+        let id = record.release.short_id();
+        let mut text = format!(
             "staged: {}; `patrol policy activate {id}` activates it",
-            record.named()
-        )
+            record.release.named()
+        );
+        if !staged.differs.is_empty() {
+            let names: Vec<_> = staged.differs.iter().map(|report| report.name.as_str()).collect();
+            text.push_str(&format!("\ndiffers from the stock rules: {}", names.join(", ")));
+        }
+        for report in &staged.differs {
+            text.push_str(&difference(report));
+        }
+        text
     })?;
     Ok(Exit::Done)
+}
+
+/// A release that was staged, and in which of the shipped scenarios it differs.
+#[derive(Serialize)]
+struct StagingRecord<'a> {
+    #[serde(flatten)]
+    release: StagedRecord,
+    differs: Vec<DiffersRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct DiffersRecord<'a> {
+    scenario: &'a str,
+    about: &'a str,
+    failed: Option<&'a FailedStep>,
+}
+
+fn differs(report: &Report) -> DiffersRecord<'_> {
+    DiffersRecord {
+        scenario: &report.name,
+        about: &report.about,
+        failed: report.failed.as_ref(),
+    }
+}
+
+/// The first thing in which a policy differs from a scenario, on a line of its own.
+fn difference(report: &Report) -> String {
+    let Some(failed) = &report.failed else {
+        return String::new();
+    };
+    let difference = failed
+        .differences
+        .first()
+        .map_or_else(String::new, |one| one.to_string());
+    format!(
+        "\n  {}:{}: {} at {}: {}",
+        plain(&report.file),
+        failed.line,
+        plain(&failed.what),
+        failed.at,
+        plain(&difference)
+    )
 }
 
 pub(super) fn activate(

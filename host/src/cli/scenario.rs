@@ -75,6 +75,7 @@ struct Entry<'a> {
     file: &'a str,
     #[serde(skip_serializing_if = "str::is_empty")]
     about: &'a str,
+    binding: bool,
     ok: bool,
     /// Whether it was said to fail.
     differs: bool,
@@ -140,10 +141,12 @@ fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
             true => String::new(),
             false => format!("{} differ, ", results.differ),
         };
-        format!(
+        let mut text = format!(
             "{} passed, {differ}{} failed in {seconds:.1} s",
             results.passed, results.failed
-        )
+        );
+        text.push_str(consequence(&reports));
+        text
     })?;
     session.out.flush()?;
     if let Some(path) = &args.junit {
@@ -152,11 +155,29 @@ fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
     Ok(if failed == 0 { Exit::Done } else { Exit::Problems })
 }
 
+/// What becomes of a policy that fails some of the scenarios, where binding ones are among those that were run.
+fn consequence(reports: &[Report]) -> &'static str {
+    let failed = || {
+        reports
+            .iter()
+            .filter_map(|report| Some((report, report.failed.as_ref()?)))
+    };
+    if failed().next().is_none() || !reports.iter().any(|report| report.binding) {
+        return "";
+    }
+    if failed().any(|(report, failed)| report.binding || failed.is_fault()) {
+        "; `patrol policy stage` refuses this policy: a binding one failed, or ended in a fault"
+    } else {
+        "; `patrol policy stage` takes this policy and lists where it differs: no binding one failed"
+    }
+}
+
 fn record(report: &Report) -> Entry<'_> {
     Entry {
         name: &report.name,
         file: &report.file,
         about: &report.about,
+        binding: report.binding,
         ok: report.passed(),
         differs: report.differs,
         steps: report.steps,
@@ -182,6 +203,9 @@ fn lines(report: &Report, width: usize) -> String {
         plain(&report.name),
         millis(report.took)
     );
+    if report.binding {
+        text.push_str(", binding");
+    }
     if let Some(why) = report.unexpected() {
         text.push_str(&format!("\n        {}: {why}", plain(&report.file)));
     }

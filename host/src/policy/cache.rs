@@ -2,8 +2,8 @@
 //!
 //! Compiled code is native code: whoever can write it can do all that this process can. The cache is therefore only
 //! used in a directory, and from a file, that belong to this process's own user and that nobody else may write to;
-//! anything else is a miss, and the release is compiled. Inside the file a SHA-256 of the code is checked first, which
-//! catches a file that was cut short or damaged. It is no signature: it does not stop somebody who can already write
+//! anything else is a miss, and the release is compiled. Inside the file a SHA-256 of its name and the code is checked
+//! first, which catches a file that was cut short, damaged, or put in another one's place. It is no signature: it does not stop somebody who can already write
 //! as this user, who has no need of the cache.
 //!
 //! A file is named after the SHA-256 of the component and of everything that wasmtime says its code depends on (its
@@ -23,7 +23,7 @@ use wasmtime::component::Component;
 
 use super::limits::ARTIFACT_BYTES;
 
-const MAGIC: &[u8; 16] = b"patrol-code-v1\r\n";
+const MAGIC: &[u8; 16] = b"patrol-code-v2\r\n";
 
 /// Why nothing came from the cache, or went into it. Never fatal.
 #[derive(Debug, thiserror::Error)]
@@ -86,7 +86,7 @@ impl Cache {
         let (checksum, code) = rest
             .split_first_chunk::<32>()
             .ok_or_else(|| damaged("cut short"))?;
-        if *checksum != <[u8; 32]>::from(Sha256::digest(code)) {
+        if *checksum != checksum_of(&path, code) {
             return Err(damaged("its checksum differs"));
         }
         // SAFETY: `deserialize` asks that the bytes come from `Component::serialize` of this wasmtime, unmodified;
@@ -115,7 +115,7 @@ impl Cache {
         let result = written
             .and_then(|mut file| {
                 file.write_all(MAGIC)?;
-                file.write_all(&Sha256::digest(&code))?;
+                file.write_all(&checksum_of(&path, &code))?;
                 file.write_all(&code)?;
                 file.sync_all()
             })
@@ -143,6 +143,17 @@ impl Cache {
             .collect();
         self.directory.join(format!("{name}.code"))
     }
+}
+
+/// Of what stands in a file, under the name that it has.
+fn checksum_of(path: &Path, code: &[u8]) -> [u8; 32] {
+    let name = path.file_name().unwrap_or_default().as_encoded_bytes();
+    // Names are all of one length, so that no name and code can be taken for others.
+    Sha256::new()
+        .chain_update(name)
+        .chain_update(code)
+        .finalize()
+        .into()
 }
 
 /// The user that this process creates files as. Asked of the file system itself, which on a network may map users.

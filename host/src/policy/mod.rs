@@ -30,6 +30,7 @@ mod release;
 mod runtime;
 #[cfg(test)]
 mod tests;
+mod world;
 
 use std::time::Duration;
 
@@ -66,8 +67,16 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
         release::EMBEDDED
     }
 
-    /// Loads a component: checks its size, that it imports nothing but the contract and exports all of it, and
-    /// compiles it, unless [`Options::cache_dir`] holds its code already. Then one instance is made, within all
+    /// Judges a component without compiling it: its size, that it is one, that it imports nothing but what this host's
+    /// contract has, and exports all of it, each by the right type. Quick, and safe with anybody's bytes.
+    ///
+    /// # Errors
+    /// [`LoadError`] says what it is instead, and what to do.
+    pub fn check(component: &[u8]) -> Result<(), LoadError> {
+        release::check(component)
+    }
+
+    /// Loads a component: [checks](Self::check) it and compiles it, unless [`Options::cache_dir`] holds its code already. Then one instance is made, within all
     /// limits and without a host to ask, since only that shows whether it starts and whether the types of its
     /// exports are right.
     ///

@@ -14,9 +14,7 @@ use super::fault::{Fault, printable};
 use super::limits::{BULK_DEADLINE, COMPONENT_BYTES, DEADLINE, MEMORY_BYTES, MEMORY_CEILING};
 use super::ports::State;
 use super::runtime::Runtime;
-
-/// The package whose interfaces a policy may import.
-const PACKAGE: &str = "patrol:policy/";
+use super::world::{self, PACKAGE};
 
 /// The component that `build.rs` built.
 pub(super) static EMBEDDED: &[u8] = include_bytes!(env!("PATROL_COMPONENT"));
@@ -77,9 +75,30 @@ pub enum LoadError {
     NotAComponent(String),
     /// An import of something else than the contract's interfaces.
     #[error(
-        "the policy imports {0}, which this host does not offer: a policy may import only {PACKAGE}* 0.1"
+        "the policy imports {0}, which this host does not offer: a policy may import only {PACKAGE}* 0.1{hint}",
+        hint = without(.0)
     )]
     Imports(String),
+    /// Written for another line of the contract.
+    #[error("the policy is written for {package} {line}, this host offers 0.1: {what}", package = PACKAGE.trim_end_matches('/'))]
+    Line {
+        /// Its line, such as 0.2.
+        line: String,
+        /// What to do.
+        what: &'static str,
+    },
+    /// An import of the contract that this host does not have, or not yet.
+    #[error(
+        "the policy needs {what} of {package} {version}, which this host does not have: upgrade patrol, or build the \
+         policy against this release's wit/",
+        package = PACKAGE.trim_end_matches('/')
+    )]
+    Newer {
+        /// The interface, and the function where the interface is known.
+        what: String,
+        /// The version that it was built against.
+        version: String,
+    },
     /// An import of the contract with another type.
     #[error(
         "the policy's imports are not those of patrol:policy 0.1: {0}; build it against this release's wit/"
@@ -121,9 +140,8 @@ pub(super) struct Release<H: 'static> {
 impl<H: patrol_policy::Host + Send + 'static> Release<H> {
     pub(super) fn load(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
         check_options(options)?;
-        if bytes.len() > COMPONENT_BYTES {
-            return Err(LoadError::TooLarge(bytes.len()));
-        }
+        // Before the compiler sees any of it.
+        check(bytes)?;
         let runtime = Runtime::shared().map_err(LoadError::Engine)?;
         let engine = &runtime.engine;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
@@ -131,10 +149,6 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
 
         let shape = component.component_type();
         let import_names: Vec<String> = shape.imports(engine).map(|(name, _)| name.to_owned()).collect();
-        // The linker would find this, too; this message says what to do about it.
-        if let Some(foreign) = import_names.iter().find(|name| !name.starts_with(PACKAGE)) {
-            return Err(LoadError::Imports(printable(foreign)));
-        }
         let mut linker = Linker::<State<H>>::new(engine);
         bindings::Policy::add_to_linker::<_, HasSelf<_>>(&mut linker, |state| state)
             .map_err(|e| LoadError::Engine(printable(&format!("{e:#}"))))?;
@@ -154,6 +168,23 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
             from_cache,
             runtime,
         })
+    }
+}
+
+/// All that can be known of a component without compiling it.
+pub(super) fn check(bytes: &[u8]) -> Result<(), LoadError> {
+    if bytes.len() > COMPONENT_BYTES {
+        return Err(LoadError::TooLarge(bytes.len()));
+    }
+    world::check(bytes)
+}
+
+/// How to be rid of imports that many tools add unasked.
+fn without(import: &str) -> &'static str {
+    if import.starts_with("wasi:") {
+        "; no policy has WASI: build it for wasm32-unknown-unknown, or have the tool that made it leave WASI out"
+    } else {
+        ""
     }
 }
 

@@ -16,7 +16,9 @@
 //!
 //! Whoever offers a release is not trusted. [`Release::check`] asks in this order, and each refusal names the step that
 //! it came from: the size, before anything is read as something else; the file's form; the component's digest; the
-//! signature; and whether this host is what the manifest asks for, before the component is looked at at all.
+//! signature; and whether this host is what the manifest asks for, before the component is looked at at all. Then the
+//! component is read; then its imports and exports are compared with this host's contract; only then is it compiled and
+//! started; and at last it is asked what the answers are known to ([`Patrol::stage`](crate::service::Patrol::stage)).
 
 mod file;
 mod keys;
@@ -46,8 +48,12 @@ pub enum Step {
     Signature,
     /// Not for this host.
     Host,
-    /// Its component cannot be compiled or started, or imports or exports what it must not.
-    Component,
+    /// Its component is none.
+    Parse,
+    /// Its component imports what this host does not have, or does not export what it has to.
+    World,
+    /// Its component cannot be compiled or started.
+    Compile,
     /// It gave a wrong answer to a question whose answer is known.
     Answers,
 }
@@ -62,7 +68,9 @@ impl Step {
             Self::Digest => "digest",
             Self::Signature => "signature",
             Self::Host => "host",
-            Self::Component => "component",
+            Self::Parse => "parse",
+            Self::World => "world",
+            Self::Compile => "compile",
             Self::Answers => "answers",
         }
     }

@@ -10,6 +10,7 @@
 //!
 //! ```toml
 //! about = "what it shows"
+//! binding = true                   # false is the default
 //! start = "2026-01-01T00:00:00Z"   # this is the default
 //!
 //! [parameters]                     # as [policy] in the configuration
@@ -33,9 +34,17 @@
 //!
 //! A scenario ends with its first step that is not as expected: what comes after it was written for another world.
 //!
-//! The [`shipped`] scenarios say what the rules R1 to R13 come to; a policy that keeps the rules passes all of them. One
-//! that changes some of them fails those that tell of these rules, and no others: their names are such that a policy may
-//! ask for team/purpose, but where names are what they are about. [`Report::differs`] is for that.
+//! The [`shipped`] scenarios say what the rules R1 to R13 come to; the policy that is built in passes all of them. Two
+//! kinds of them are told apart, since a policy may be stricter than the rules ask:
+//!
+//! * **Binding** ones are about what no policy may get wrong: a secret that is not the token's, a token that is revoked,
+//!   past its date, of another audience, of a disabled owner, or from before a change of method. A release that fails one
+//!   of them is not staged. They ask for nothing that a sensible policy would refuse: names of two small words with a
+//!   hyphen, lives of a day at most, four tokens of an owner.
+//! * The others show what the rules come to in numbers and words: fifteen days, 104 tokens, names of 255 characters. A
+//!   policy may differ in these; `patrol policy stage` says in which it does, and [`Report::differs`] is for an author
+//!   who knows it. They, too, have names such that a policy may ask for team/purpose, but where names are what they are
+//!   about.
 
 mod action;
 mod junit;
@@ -51,7 +60,7 @@ pub use action::reference;
 pub use junit::junit;
 pub use parse::{BadScenario, ScenarioMistake};
 pub use report::{Difference, FailedStep, Report};
-pub use run::Bench;
+pub use run::{Bench, Terms};
 pub use shipped::shipped;
 
 use crate::config::PolicyConfig;
@@ -64,6 +73,7 @@ pub struct Scenario {
     name: String,
     file: String,
     about: String,
+    binding: bool,
     start: Timestamp,
     policy: PolicyConfig,
     steps: Vec<Step>,
@@ -94,5 +104,11 @@ impl Scenario {
     #[must_use]
     pub fn about(&self) -> &str {
         &self.about
+    }
+
+    /// Whether every policy has to pass it.
+    #[must_use]
+    pub const fn is_binding(&self) -> bool {
+        self.binding
     }
 }

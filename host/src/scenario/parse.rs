@@ -23,7 +23,7 @@ const DEADLINE: Millis = Millis(2_000);
 /// How often a step may be repeated.
 const REPEATS: u32 = 10_000;
 
-const TOP: &[&str] = &["about", "start", "parameters", "step"];
+const TOP: &[&str] = &["about", "binding", "start", "parameters", "step"];
 
 /// Endings that are neither yes nor a refusal by the policy.
 const OTHER_ENDINGS: &[&str] = &[
@@ -82,6 +82,7 @@ pub(super) fn parse(file: &str, text: &str) -> Result<Scenario, BadScenario> {
             .map_or_else(|| file.to_owned(), |name| name.to_string_lossy().into_owned()),
         file: file.to_owned(),
         about: String::new(),
+        binding: false,
         start: START,
         policy: PolicyConfig {
             deadline: DEADLINE,
@@ -136,6 +137,12 @@ impl Reader<'_> {
             match about.get_ref().as_str() {
                 Some(text) => text.clone_into(&mut scenario.about),
                 None => self.add(about.span().start, "`about` is a text".to_owned()),
+            }
+        }
+        if let Some(binding) = document.get("binding") {
+            match binding.get_ref().as_bool() {
+                Some(whether) => scenario.binding = whether,
+                None => self.add(binding.span().start, "`binding` is true or false".to_owned()),
             }
         }
         if let Some(start) = document.get("start") {

@@ -1,5 +1,6 @@
 //! What became of a scenario.
 
+use std::fmt::{self, Display};
 use std::time::Duration;
 
 use patrol_policy::types::Timestamp;
@@ -18,6 +19,8 @@ pub struct Report {
     pub file: String,
     /// What it shows.
     pub about: String,
+    /// Whether every policy has to pass it.
+    pub binding: bool,
     /// The steps that were run, the one that failed included.
     pub steps: usize,
     /// How long it took.
@@ -49,6 +52,17 @@ pub struct FailedStep {
     pub why: Option<String>,
 }
 
+impl FailedStep {
+    /// Whether the policy did not do its part at all, where another verdict than a fault was expected: no other opinion,
+    /// but none.
+    #[must_use]
+    pub fn is_fault(&self) -> bool {
+        self.differences
+            .iter()
+            .any(|one| one.key == "verdict" && one.got == "fault")
+    }
+}
+
 /// Something that is not as expected.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Difference {
@@ -58,6 +72,18 @@ pub struct Difference {
     pub expected: Value,
     /// What it was; null where nothing was told.
     pub got: Value,
+}
+
+impl Display for Difference {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(
+            f,
+            "{} is {}, where {} was expected",
+            self.key,
+            words(&self.got),
+            words(&self.expected)
+        )
+    }
 }
 
 impl Report {

@@ -1,5 +1,6 @@
 //! Running scenarios, one after the other, each on data of its own.
 
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Instant;
@@ -11,16 +12,31 @@ use super::report::{Difference, FailedStep, Report, moment};
 use super::step::Step;
 use super::world::{Facts, World};
 use super::{Scenario, report};
-use crate::config::Config;
-use crate::service::{Error, OpenError, Patrol, Settings};
+use crate::config::{Config, PolicyConfig};
+use crate::service::{Error, OpenError, Patrol, PolicyInfo, Settings};
 use crate::time::ManualClock;
 
 /// A place to run scenarios on one policy. What it keeps is thrown away with it.
 #[derive(Debug)]
 pub struct Bench {
-    directory: TempDir,
+    directory: PathBuf,
     component: Option<Arc<[u8]>>,
+    terms: Option<Terms>,
     runs: AtomicU32,
+    /// Goes with the bench, where the bench made it.
+    _own: Option<TempDir>,
+}
+
+/// How a policy is run on a bench, instead of as the scenarios have it.
+#[derive(Clone, Debug)]
+pub struct Terms(PolicyConfig);
+
+impl Terms {
+    /// The isolation and the deadline of a configuration.
+    #[must_use]
+    pub fn of(config: &PolicyConfig) -> Self {
+        Self(config.clone())
+    }
 }
 
 impl Bench {
@@ -31,10 +47,34 @@ impl Bench {
     pub fn new(component: Option<Arc<[u8]>>) -> std::io::Result<Self> {
         let directory = tempfile::Builder::new().prefix("patrol-scenario-").tempdir()?;
         Ok(Self {
-            directory,
+            directory: directory.path().to_owned(),
             component,
+            terms: None,
             runs: AtomicU32::new(0),
+            _own: Some(directory),
         })
+    }
+
+    /// A bench in a directory that the caller has made, and removes. Compiled code is kept in `compiled` there.
+    #[must_use]
+    pub fn within(directory: &Path, component: Arc<[u8]>, terms: Terms) -> Self {
+        Self {
+            directory: directory.to_owned(),
+            component: Some(component),
+            terms: Some(terms),
+            runs: AtomicU32::new(0),
+            _own: None,
+        }
+    }
+
+    /// Has the policy say what it is.
+    ///
+    /// # Errors
+    /// Where it cannot be asked; inside, where it does not say.
+    pub fn describe(&self) -> Result<Result<PolicyInfo, Error>, OpenError> {
+        let clock = Arc::new(ManualClock::at(0));
+        let patrol = self.open(&PolicyConfig::default(), clock)?;
+        Ok(patrol.policy_info())
     }
 
     /// Runs a scenario on fresh data.
@@ -44,26 +84,15 @@ impl Bench {
     /// the report.
     pub fn run(&self, scenario: &Scenario) -> Result<Report, OpenError> {
         let began = Instant::now();
-        // Made by the store itself, owner-only.
-        let run = self.runs.fetch_add(1, Ordering::Relaxed);
-        let data = self.directory.path().join(format!("data-{run}"));
         let clock = Arc::new(ManualClock::at(scenario.start));
-        let patrol = Patrol::open(Settings {
-            config: Config {
-                policy: scenario.policy.clone(),
-                ..Config::default()
-            },
-            component: self.component.clone(),
-            // Kept from one scenario to the next: the policy is compiled once.
-            compiled: Some(self.directory.path().join("compiled")),
-            clock: Arc::<ManualClock>::clone(&clock),
-            ..Settings::new(&data)
-        })?;
+        let patrol = self.open(&scenario.policy, Arc::clone(&clock))?;
+        let data = patrol.data().to_owned();
         let mut world = World::new(patrol, scenario.start);
         let mut report = Report {
             name: scenario.name.clone(),
             file: scenario.file.clone(),
             about: scenario.about.clone(),
+            binding: scenario.binding,
             steps: 0,
             took: began.elapsed(),
             failed: None,
@@ -85,6 +114,31 @@ impl Bench {
         }
         report.took = began.elapsed();
         Ok(report)
+    }
+}
+
+impl Bench {
+    /// A Patrol with fresh data.
+    fn open(&self, policy: &PolicyConfig, clock: Arc<ManualClock>) -> Result<Patrol, OpenError> {
+        let mut policy = policy.clone();
+        if let Some(Terms(terms)) = &self.terms {
+            policy.isolation = terms.isolation;
+            policy.deadline = terms.deadline;
+        }
+        let run = self.runs.fetch_add(1, Ordering::Relaxed);
+        // Made by the store itself, owner-only.
+        let data = self.directory.join(format!("data-{run}"));
+        Patrol::open(Settings {
+            config: Config {
+                policy,
+                ..Config::default()
+            },
+            component: self.component.clone(),
+            // Kept from one scenario to the next: the policy is compiled once.
+            compiled: Some(self.directory.join("compiled")),
+            clock,
+            ..Settings::new(&data)
+        })
     }
 }
 

@@ -67,7 +67,7 @@ pub use events::{Caller, Origin, Outcome};
 pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use policies::PassedOver;
-pub use releases::ReleaseError;
+pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use sites::{NewSiteNames, SiteRef};

@@ -1,10 +1,11 @@
 //! Which policy runs: releases are staged, activated and rolled back, each with an audit event.
 //!
 //! A release is staged once everything that can be known of it is known: its file was judged
-//! ([`Release::check`]), its component was compiled and started under the limits of every policy, and it gave known
-//! answers in a throw-away data directory ([`trial`](super::trial)). Activation is one row, written together with its
-//! audit event, so a crash leaves the old release active or the new one. What runs is replaced right after: the old
-//! policy decides until the new one is compiled and ready, and calls under way end with the one they began with.
+//! ([`Release::check`]), its component was read, compared with the contract, compiled and started under the limits of
+//! every policy, and it gave known answers in throw-away data directories ([`trial`](super::trial)). Activation is one
+//! row, written together with its audit event, so a crash leaves the old release active or the new one. What runs is
+//! replaced right after: the old policy decides until the new one is compiled and ready, and calls under way end with the
+//! one they began with.
 
 use std::cell::RefCell;
 use std::io;
@@ -19,6 +20,7 @@ use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
 use crate::config::PolicyConfig;
 use crate::release::{Release, Shelf, Step, Unfit};
+use crate::scenario::Report;
 use crate::store::{ReleaseRow, StoreError};
 
 /// Why a release was not staged, activated or rolled back; nothing was changed.
@@ -100,6 +102,15 @@ impl From<StoreError> for ReleaseError {
     fn from(error: StoreError) -> Self {
         Self::Service(error.into())
     }
+}
+
+/// A release that was staged.
+#[derive(Clone, Debug)]
+pub struct Staged {
+    /// Which.
+    pub release: ReleaseRow,
+    /// In which of the shipped scenarios it does not do as the built-in policy does; none of them is binding.
+    pub differs: Vec<Report>,
 }
 
 impl Patrol {
@@ -196,15 +207,16 @@ impl Patrol {
     ///
     /// # Errors
     /// The step at which it was refused, and what to do.
-    pub fn stage(&self, caller: &Caller, release: &Release) -> Result<ReleaseRow, ReleaseError> {
+    pub fn stage(&self, caller: &Caller, release: &Release) -> Result<Staged, ReleaseError> {
         self.check_release(release)?;
+        trial::read(release.component())?;
         let shelf = Shelf::of(&self.data);
         let failed = |source| ReleaseError::Shelf {
             path: shelf.directory().to_owned(),
             source,
         };
         shelf.make().map_err(failed)?;
-        trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        let differs = trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -217,11 +229,16 @@ impl Patrol {
         let mut transaction = self.store.begin()?;
         transaction.insert_release(&row)?;
         let signer = release.signer().map(ToString::to_string);
+        let names: Vec<_> = differs.iter().map(|report| report.name.as_str()).collect();
         release_event("stage_policy", self, caller, &row, None)
             .detail("signer", signer)
+            .detail("differs", names)
             .write(&mut *transaction)?;
         transaction.commit()?;
-        Ok(row)
+        Ok(Staged {
+            release: row,
+            differs,
+        })
     }
 
     /// Makes a release that was staged the active one, of one tenant or of everybody. The next call to the policy is
@@ -239,12 +256,13 @@ impl Patrol {
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
+        trial::read(release.component())?;
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.config();
         let running = self
             .loader(&config.policy)
             .release(row.clone())
-            .map_err(|why| Unfit::at(Step::Component, why))?;
+            .map_err(|why| Unfit::at(Step::Compile, why))?;
         let mut transaction = self.store.begin()?;
         if let Some(active) = transaction.activations(tenant)?.first() {
             if active.digest == row.digest {

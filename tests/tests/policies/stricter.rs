@@ -88,7 +88,7 @@ fn a_run_can_say_which_scenarios_are_to_fail_and_finds_those_that_do_not() {
         4,
         "{all}"
     );
-    assert!(all.contains("11 passed, 4 differ, 0 failed"), "{all}");
+    assert!(all.contains("14 passed, 4 differ, 0 failed"), "{all}");
     let report = std::fs::read_to_string(directory.path("report.xml")).unwrap();
     assert!(report.contains("failures=\"0\""), "{report}");
 

@@ -12,5 +12,7 @@
 mod activation;
 mod files;
 mod ssh;
+mod steps;
 mod support;
+mod tampering;
 mod tenants;
