@@ -421,7 +421,7 @@ mod tests {
         let section = [0, 6, 4, b'n', b'o', b't', b'e', number];
         let component = [Policy::<Call>::embedded(), &section].concat();
         let release = Release::make(manifest, component, None).unwrap();
-        hex(&patrol.stage(&Caller::system(), &release).unwrap().digest)
+        hex(&patrol.stage(&Caller::system(), &release).unwrap().release.digest)
     }
 
     #[test]
