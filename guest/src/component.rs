@@ -74,7 +74,7 @@ pub mod bindings {
 
 use bindings::exports::patrol::policy::{about, engine};
 use bindings::patrol::policy::storage::{self, Selection};
-use bindings::patrol::policy::{clock, diagnostics, settings};
+use bindings::patrol::policy::{clock, diagnostics, keyring, settings};
 
 /// The imports, as a policy wants them.
 struct Imports;
@@ -92,6 +92,10 @@ impl Host for Imports {
         if getrandom::fill(buffer).is_err() {
             fail("no entropy");
         }
+    }
+
+    fn mac(&mut self, message: Digest) -> Result<Digest, Outage> {
+        keyring::mac(message)
     }
 
     fn log(&mut self, level: Level, message: &str) {

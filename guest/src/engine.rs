@@ -2,8 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use crate::token::{self, Scheme};
-use crate::types::{Digest, End, Id, LiveRule, Parameters, RefusalReason, Timestamp, TokenState};
+use crate::token::{self, SCHEME_PEPPERED, SCHEME_SHA256, Scheme};
+use crate::types::{
+    Digest, End, Id, LiveRule, Outage, Parameters, RefusalReason, Timestamp, Token, TokenState,
+};
 use crate::{Host, Policy, Stock, expiry};
 
 /// The rules, applied to what a [`Host`] stores. Each method is one function of `wit/engine.wit`, in the module that
@@ -51,12 +53,44 @@ impl<'a, H: Host, P: Policy> Engine<'a, H, P> {
     }
 
     /// What is stored of a new secret, and under which scheme (R2).
-    pub(crate) fn digest(&mut self, secret: &[u8; 32]) -> (u8, Digest) {
-        let scheme = self.policy.scheme();
-        let digest = match scheme {
-            Scheme::Sha256 => token::digest(secret),
+    pub(crate) fn digest(&mut self, secret: &[u8; 32]) -> Result<(u8, Digest), Outage> {
+        let digest = token::digest(secret);
+        match self.policy.scheme() {
+            Scheme::Sha256 => Ok((SCHEME_SHA256, digest)),
+            Scheme::Peppered => self.pepper(SCHEME_SHA256, digest),
+        }
+    }
+
+    /// Moves a token that is about to be let in to the policy's scheme, if that is the later one. The secret of an
+    /// overlap goes with it, whichever of the two was presented. Without a pepper it stays where it is: that is no
+    /// reason to keep anybody out.
+    pub(crate) fn move_used(&mut self, token: &Token) -> Result<(), Outage> {
+        let is_old = |scheme| scheme == SCHEME_SHA256;
+        let old = is_old(token.scheme) || token.previous.is_some_and(|previous| is_old(previous.scheme));
+        if self.policy.scheme() == Scheme::Sha256 || !old {
+            return Ok(());
+        }
+        let Ok((scheme, digest)) = self.pepper(token.scheme, token.digest) else {
+            return Ok(());
         };
-        (scheme.number(), digest)
+        let mut previous = token.previous;
+        if let Some(previous) = &mut previous {
+            let Ok(peppered) = self.pepper(previous.scheme, previous.digest) else {
+                return Ok(());
+            };
+            (previous.scheme, previous.digest) = peppered;
+        }
+        self.host
+            .replace_secret(token.id, token.generation, scheme, digest, previous)
+    }
+
+    /// What to store in the place of what is stored.
+    fn pepper(&mut self, scheme: u8, digest: Digest) -> Result<(u8, Digest), Outage> {
+        if scheme == SCHEME_SHA256 {
+            Ok((SCHEME_PEPPERED, self.host.mac(digest)?))
+        } else {
+            Ok((scheme, digest))
+        }
     }
 
     /// A new identifier and 32 secret bytes for it, from one draw each.

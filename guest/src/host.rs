@@ -1,18 +1,18 @@
-//! The host's side of the contract, as one trait: storage, clock, entropy and settings. The component adapter
+//! The host's side of the contract, as one trait: storage, clock, entropy, keyring and settings. The component adapter
 //! implements it over the WIT imports, the native host over its store; the engine cannot tell them apart.
 
 use alloc::string::String;
 use alloc::vec::Vec;
 
 use crate::types::{
-    Census, End, Id, Level, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
+    Census, Digest, End, Id, Level, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
     SessionState, Timestamp, Token, TokenState,
 };
 
 /// All that a policy can reach. `wit/storage.wit` and its neighbours document each function.
 ///
 /// # Errors
-/// Storage functions fail with an [`Outage`] where the store cannot answer; never with a verdict.
+/// Storage functions, and `mac`, fail with an [`Outage`] where the host cannot answer; never with a verdict.
 #[allow(
     missing_docs,
     clippy::missing_errors_doc,
@@ -22,6 +22,7 @@ pub trait Host {
     fn now(&mut self) -> Timestamp;
     fn parameters(&mut self) -> Parameters;
     fn draw(&mut self, buffer: &mut [u8; 32]);
+    fn mac(&mut self, message: Digest) -> Result<Digest, Outage>;
     /// Writes one line to the host's log, cut at 1,024 bytes. Never a secret, and never a verdict.
     fn log(&mut self, level: Level, message: &str) {
         let _ = (level, message);
@@ -38,7 +39,7 @@ pub trait Host {
         id: Id,
         generation: u32,
         scheme: u8,
-        digest: crate::types::Digest,
+        digest: Digest,
         previous: Option<PreviousSecret>,
     ) -> Result<(), Outage>;
     fn record_use(&mut self, id: Id, at: Timestamp) -> Result<(), Outage>;

@@ -48,7 +48,7 @@ impl<H: Host, P: Policy> Engine<'_, H, P> {
         }
 
         let (id, secret) = self.mint(now);
-        let (scheme, digest) = self.digest(&secret);
+        let (scheme, digest) = self.digest(&secret)?;
         let token = Token {
             id,
             owner: owner.id,

@@ -1,6 +1,6 @@
 //! Patrol's token policy: issuing, verifying and ending personal access tokens, as rules over what a host stores.
 //!
-//! [`Engine`] is the whole of it, generic over [`Host`]: storage, clock, entropy and settings. It has no other
+//! [`Engine`] is the whole of it, generic over [`Host`]: storage, clock, entropy, keyring and settings. It has no other
 //! input, so a verdict is a function of the records read, the time and the request.
 //!
 //! A policy of one's own is a type that implements [`Policy`], which keeps the stock rules but for those that it

@@ -33,11 +33,32 @@ use alloc::collections::{BTreeMap, BTreeSet};
 use alloc::string::String;
 use alloc::vec::Vec;
 
+use sha2::{Digest as _, Sha256};
+
 use crate::Host;
 use crate::types::{
     Census, Digest, End, Id, Level, LiveRule, Outage, Owner, Parameters, PreviousSecret, Scope, Session,
     SessionState, Timestamp, Token, TokenState,
 };
+
+/// Under which every host in memory makes its MACs.
+pub const PEPPER: &[u8; 32] = b"in memory there is no secret key";
+
+/// HMAC-SHA-256, written down from its definition (RFC 2104), for keys that are not longer than a block.
+///
+/// # Panics
+/// For a key that is.
+#[must_use]
+pub fn hmac_sha256(key: &[u8], message: &[u8]) -> [u8; 32] {
+    let mut block = [0u8; 64];
+    block[..key.len()].copy_from_slice(key);
+    let hash = |pad: u8, message: &[u8]| -> [u8; 32] {
+        let mut text = block.map(|byte| byte ^ pad).to_vec();
+        text.extend_from_slice(message);
+        Sha256::digest(text).into()
+    };
+    hash(0x5c, &hash(0x36, message))
+}
 
 /// A tenant's row.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -93,6 +114,8 @@ pub struct Calls {
     pub settings: u32,
     /// For randomness.
     pub entropy: u32,
+    /// For a MAC.
+    pub keyring: u32,
     /// For a record or several.
     pub reads: u32,
     /// To write.
@@ -110,6 +133,8 @@ pub struct MemoryHost {
     pub rows: Rows,
     /// If set, every question to the storage fails like this.
     pub outage: Option<Outage>,
+    /// If set, every question to the keyring does.
+    pub unkeyed: Option<Outage>,
     /// What the policy asked for so far.
     pub calls: Calls,
     /// What the policy wrote to the log so far.
@@ -126,6 +151,7 @@ impl MemoryHost {
             parameters,
             rows: Rows::default(),
             outage: None,
+            unkeyed: None,
             calls: Calls::default(),
             log: Vec::new(),
             seed,
@@ -311,6 +337,12 @@ impl Host for MemoryHost {
             z = (z ^ (z >> 27)).wrapping_mul(0x94D0_49BB_1331_11EB);
             chunk.copy_from_slice(&(z ^ (z >> 31)).to_be_bytes());
         }
+    }
+
+    fn mac(&mut self, message: Digest) -> Result<Digest, Outage> {
+        self.calls.keyring += 1;
+        self.outage.or(self.unkeyed).map_or(Ok(()), Err)?;
+        Ok(Digest::from_bytes(&hmac_sha256(PEPPER, &message.to_bytes())))
     }
 
     fn log(&mut self, level: Level, message: &str) {
@@ -525,5 +557,28 @@ impl Host for MemoryHost {
             self.rows.sessions.remove(&id);
         }
         Ok(count)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn its_mac_is_that_of_rfc_4231() {
+        let hex = |bytes: [u8; 32]| {
+            bytes
+                .iter()
+                .map(|b| alloc::format!("{b:02x}"))
+                .collect::<String>()
+        };
+        assert_eq!(
+            hex(hmac_sha256(&[0x0b; 20], b"Hi There")),
+            "b0344c61d8db38535ca8afceaf0bf12b881dc200c9833da726e9376c2e32cff7"
+        );
+        assert_eq!(
+            hex(hmac_sha256(b"Jefe", b"what do ya want for nothing?")),
+            "5bdcc146bf60754e6a042426089575c75a003f089d2739839dec58b964ec3843"
+        );
     }
 }

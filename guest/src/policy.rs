@@ -102,6 +102,10 @@ pub trait Policy: Sized {
 
     /// The scheme that new secrets are stored under (R2). Secrets that are stored already are verified under the scheme
     /// that they were stored under.
+    ///
+    /// With [`Scheme::Peppered`] a token whose secret is stored under [`Scheme::Sha256`] is also moved when it is used.
+    /// A move is no rotation: secrets, generation, overlap and sessions stay as they are. The other way there is none: a
+    /// token that is peppered stays so until it is rotated.
     fn scheme(&self) -> Scheme {
         Scheme::Sha256
     }

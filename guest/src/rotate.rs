@@ -37,7 +37,7 @@ impl<H: Host, P: Policy> Engine<'_, H, P> {
 
         let old = state.token;
         let secret = self.draw_secret();
-        let (scheme, digest) = self.digest(&secret);
+        let (scheme, digest) = self.digest(&secret)?;
         let previous = (overlap > 0).then_some(PreviousSecret {
             scheme: old.scheme,
             digest: old.digest,

@@ -43,6 +43,7 @@ impl<H: Host, P: Policy> Engine<'_, H, P> {
             overlap,
         } = &verified;
         self.host.record_use(state.token.id, *now)?;
+        self.move_used(&state.token)?;
         self.make_room(state, *now, parameters)?;
 
         let (id, secret) = self.mint(*now);

@@ -10,8 +10,11 @@
 //! before anything else of the content. A session token differs in its prefix only, and so does the secret of an OAuth
 //! client, which is the host's affair alone.
 //!
-//! Of the secret, the SHA-256 of its 32 bytes is stored and nothing else. They come from a random number generator,
-//! so no salt and no slow hash is called for.
+//! Of the secret, the SHA-256 of its 32 bytes is stored and nothing else ([`Scheme::Sha256`]). They come from a random
+//! number generator, so no salt and no slow hash is called for. Or a MAC of that SHA-256 is stored, under a key that
+//! only the host has ([`Scheme::Peppered`]): then the records alone do not even tell whether a secret is right. Since
+//! the MAC is one of what the other scheme stores, a record can be moved from the one to the other, and nothing but
+//! this module ever needs the secret itself.
 
 use alloc::vec::Vec;
 
@@ -20,7 +23,7 @@ use subtle::{Choice, ConstantTimeEq};
 use zeroize::Zeroizing;
 
 use crate::base62::NotDigits;
-use crate::types::{Digest, Id, RefusalReason};
+use crate::types::{Digest, Id, RefusalReason, Token};
 use crate::{Secret, base62, crc32};
 
 /// How every personal access token starts.
@@ -37,6 +40,8 @@ pub const LENGTH: usize = 83;
 
 /// The scheme number of a SHA-256 of the 32 secret bytes.
 pub const SCHEME_SHA256: u8 = Scheme::Sha256.number();
+/// The scheme number of a MAC of that SHA-256.
+pub const SCHEME_PEPPERED: u8 = Scheme::Peppered.number();
 /// The scheme number of a digest that was erased: nothing matches it.
 pub const SCHEME_ERASED: u8 = 0;
 
@@ -46,6 +51,8 @@ pub const SCHEME_ERASED: u8 = 0;
 pub enum Scheme {
     /// The SHA-256 of its 32 bytes.
     Sha256 = 1,
+    /// A MAC of that SHA-256, under a key that only the host has ([`Host::mac`](crate::Host::mac)).
+    Peppered = 2,
 }
 
 impl Scheme {
@@ -115,6 +122,7 @@ impl Kind {
 pub struct Presented {
     id: Id,
     digest: Digest,
+    mac: Option<Digest>,
 }
 
 impl Presented {
@@ -124,17 +132,39 @@ impl Presented {
         self.id
     }
 
-    /// Whether a stored digest belongs to the presented secret, in constant time (R3). A scheme that this policy
-    /// does not know matches nothing.
+    /// What [`SCHEME_SHA256`] stores of the presented secret, and [`SCHEME_PEPPERED`] a MAC of.
+    #[must_use]
+    pub const fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// Says what [`Host::mac`](crate::Host::mac) makes of [`Presented::digest`]. Until then nothing that is stored
+    /// under [`SCHEME_PEPPERED`] matches; [`is_peppered`] tells whether anything is.
+    pub const fn set_mac(&mut self, mac: Digest) {
+        self.mac = Some(mac);
+    }
+
+    /// Whether a stored digest belongs to the presented secret, in constant time (R3): what it takes depends on the
+    /// scheme alone. One that this policy does not know matches nothing.
     #[must_use]
     pub fn matches(&self, scheme: u8, stored: &Digest) -> Choice {
-        let Digest { a, b, c, d } = &self.digest;
-        scheme.ct_eq(&SCHEME_SHA256)
+        let (known, own) = match &self.mac {
+            Some(mac) if scheme == SCHEME_PEPPERED => (SCHEME_PEPPERED, mac),
+            _ => (SCHEME_SHA256, &self.digest),
+        };
+        let Digest { a, b, c, d } = own;
+        scheme.ct_eq(&known)
             & a.ct_eq(&stored.a)
             & b.ct_eq(&stored.b)
             & c.ct_eq(&stored.c)
             & d.ct_eq(&stored.d)
     }
+}
+
+/// Whether it takes a MAC to tell the right secret of a token, or the one before it.
+#[must_use]
+pub fn is_peppered(token: &Token) -> bool {
+    token.scheme == SCHEME_PEPPERED || token.previous.is_some_and(|p| p.scheme == SCHEME_PEPPERED)
 }
 
 /// Takes a presented text apart.
@@ -172,6 +202,7 @@ pub fn parse(kind: Kind, text: &[u8]) -> Result<Presented, RefusalReason> {
     Ok(Presented {
         id: Id::from_u128(id),
         digest: hash(&mut block),
+        mac: None,
     })
 }
 
@@ -307,7 +338,8 @@ mod tests {
         let stored = digest(&secret());
         assert!(bool::from(presented.matches(SCHEME_SHA256, &stored)));
         assert!(!bool::from(presented.matches(SCHEME_ERASED, &stored)));
-        assert!(!bool::from(presented.matches(2, &stored)));
+        assert!(!bool::from(presented.matches(SCHEME_PEPPERED, &stored)));
+        assert!(!bool::from(presented.matches(3, &stored)));
         for other in [
             Digest {
                 a: stored.a ^ 1,
@@ -328,6 +360,25 @@ mod tests {
         ] {
             assert!(!bool::from(presented.matches(SCHEME_SHA256, &other)));
         }
+    }
+
+    #[test]
+    fn r3_a_peppered_digest_matches_the_mac_that_the_host_made_and_nothing_else() {
+        let mut presented = parse(Kind::Pat, TEXT.as_bytes()).unwrap();
+        let mac = digest(&[9; 32]);
+        assert!(!bool::from(presented.matches(SCHEME_PEPPERED, &mac)));
+        assert!(!bool::from(
+            presented.matches(SCHEME_PEPPERED, &Digest::default())
+        ));
+        presented.set_mac(mac);
+        assert_eq!(presented.digest(), digest(&secret()));
+        assert!(bool::from(presented.matches(SCHEME_PEPPERED, &mac)));
+        assert!(!bool::from(
+            presented.matches(SCHEME_PEPPERED, &presented.digest())
+        ));
+        assert!(!bool::from(presented.matches(SCHEME_SHA256, &mac)));
+        assert!(!bool::from(presented.matches(SCHEME_ERASED, &mac)));
+        assert!(bool::from(presented.matches(SCHEME_SHA256, &digest(&secret()))));
     }
 
     #[test]

@@ -3,7 +3,8 @@
 //! * `native`: the engine as Rust, the record in memory;
 //! * `warm`, `per-call`: the same engine as the component, in an instance that is used again, or a fresh one;
 //! * `sqlite/warm`, `sqlite/per-call`: all of `Patrol::authenticate`: the record from the data directory through the
-//!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time;
+//!   coherent cache, the floor, the use noted; `sqlite/per-call/miss` reads the row anew each time, and
+//!   `sqlite/per-call/peppered` is of a token that is kept with the pepper: two MACs more, the policy's and the floor's;
 //! * `sqlite/per-call/bound` is the same token where one of 100 tenants, another one, is bound to a release of its own, and
 //!   `bound/own` where it is the token's tenant;
 //! * at the end, `/check/nginx`, `/check/forward` and `/check/envoy` over HTTP against the same listener answering 204 at
@@ -21,11 +22,14 @@
     reason = "a bench stops at the first surprise"
 )]
 
+#[path = "../build/component.rs"]
+mod component;
 mod one_token;
 
 use std::hint::black_box;
 use std::io::{Read as _, Write as _};
 use std::net::{SocketAddr, TcpListener, TcpStream};
+use std::path::Path;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
@@ -45,15 +49,27 @@ use patrol_policy::types::DAY;
 
 const AUDIENCE: &str = "api";
 
+/// The component of the example that peppers, which issues what the built-in policy then has to verify with a MAC.
+fn peppered() -> Arc<[u8]> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().unwrap();
+    let built = component::build(env!("CARGO"), root, "peppered", &root.join("target/policies")).unwrap();
+    std::fs::read(built).unwrap().into()
+}
+
 fn patrol(directory: &std::path::Path, isolation: IsolationName) -> Patrol {
+    patrol_under(directory, isolation, None)
+}
+
+fn patrol_under(directory: &Path, isolation: IsolationName, component: Option<Arc<[u8]>>) -> Patrol {
     let mut settings = Settings::new(directory);
+    settings.component = component;
     settings.config.policy.isolation = isolation;
     Patrol::open(settings).unwrap()
 }
 
 /// A data directory with one token, and the token.
-fn one_user(directory: &std::path::Path) -> Vec<u8> {
-    let patrol = patrol(directory, IsolationName::PerCall);
+fn one_user(directory: &Path, component: Option<Arc<[u8]>>) -> Vec<u8> {
+    let patrol = patrol_under(directory, IsolationName::PerCall, component);
     let caller = Caller::operator(None);
     patrol.create_tenant(&caller, "acme", "password", false).unwrap();
     let account = NewAccount {
@@ -104,7 +120,7 @@ fn engines(criterion: &mut Criterion) {
 
 fn service(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let presented = one_user(directory.path());
+    let presented = one_user(directory.path(), None);
     let mut group = criterion.benchmark_group("authenticate");
     for (name, isolation) in [
         ("warm", IsolationName::Warm),
@@ -120,6 +136,16 @@ fn service(criterion: &mut Criterion) {
             });
         });
     }
+    let elsewhere = tempfile::tempdir().unwrap();
+    let secret = one_user(elsewhere.path(), Some(peppered()));
+    let of_scheme_2 = self::patrol(elsewhere.path(), IsolationName::PerCall);
+    group.bench_function("sqlite/per-call/peppered", |bencher| {
+        bencher.iter(|| {
+            of_scheme_2
+                .authenticate(black_box(&secret), AUDIENCE, &Origin::default())
+                .unwrap()
+        });
+    });
     let patrol = patrol(directory.path(), IsolationName::PerCall);
     let origin = Origin::default();
     group.bench_function("sqlite/per-call/miss", |bencher| {
@@ -144,7 +170,7 @@ fn service(criterion: &mut Criterion) {
 /// What it costs that a tenant has a policy of its own: it has to be found out whose the token is.
 fn tenants(criterion: &mut Criterion) {
     let directory = tempfile::tempdir().unwrap();
-    let presented = one_user(directory.path());
+    let presented = one_user(directory.path(), None);
     let mut settings = Settings::new(directory.path());
     settings.config.policy.isolation = IsolationName::PerCall;
     settings.config.policy.allow_unsigned = true;
@@ -165,7 +191,7 @@ fn tenants(criterion: &mut Criterion) {
         notes: String::new(),
     };
     let release = Release::make(manifest, Policy::<OneToken>::embedded().to_vec(), None).unwrap();
-    let row = patrol.stage(&caller, &release).unwrap();
+    let row = patrol.stage(&caller, &release).unwrap().release;
     let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
     let lock = ServeLock::take(directory.path()).unwrap();
     let origin = Origin::default();
@@ -260,7 +286,7 @@ fn rate(server: &Server, request: &[u8], expected: &str, time: Duration) -> f64 
 
 fn over_http() {
     let directory = tempfile::tempdir().unwrap();
-    let secret = String::from_utf8(one_user(directory.path())).unwrap();
+    let secret = String::from_utf8(one_user(directory.path(), None)).unwrap();
     let question = |path: &str, headers: &str| {
         format!(
             "GET {path} HTTP/1.1\r\nHost: patrol\r\n{headers}User-Agent: bench\r\nAuthorization: Bearer \

@@ -6,6 +6,7 @@ pub mod contract;
 pub mod deployment;
 pub mod gateway;
 pub mod hostile;
+pub mod javascript;
 pub mod model;
 pub mod native;
 pub mod needles;

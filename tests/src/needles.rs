@@ -123,7 +123,8 @@ impl Needles {
             let path = entry.expect("an entry").path();
             if path.is_dir() {
                 found.extend(self.found_below(&path));
-            } else {
+            } else if path.is_file() {
+                // Not the control socket, which holds nothing.
                 let hay = fs::read(&path).expect("a file");
                 let here = self.found_in(&hay);
                 found.extend(here.iter().map(|what| format!("{}: {what}", path.display())));

@@ -77,6 +77,23 @@ fn the_enums_of_the_contract_are_in_its_order() {
     );
 }
 
+#[test]
+fn the_rules_are_the_same_for_a_policy_that_peppers() {
+    let deadline = std::time::Duration::from_secs(10);
+    let options = Options {
+        deadline,
+        bulk_deadline: deadline,
+        ..Options::default()
+    };
+    let component = patrol_tests::policies::read("peppered");
+    let policy = patrol::policy::Policy::load(&component, &options).unwrap();
+    for trace in some_traces() {
+        if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
+            panic!("{reason}\n{}", serde_json::to_string_pretty(&trace).unwrap());
+        }
+    }
+}
+
 const WARM: Isolation = Isolation::Warm { max_calls: 7 };
 
 /// Kept traces, then random ones: reproducible, since the native engine has been through more of them already.

@@ -510,6 +510,7 @@ fn the_hot_path_asks_for_the_token_the_time_and_the_settings_once_each() {
         clock: 1,
         settings: 1,
         entropy: 0,
+        keyring: 0,
         reads: 1,
         writes: 1,
     };

@@ -23,6 +23,10 @@ use patrol_tests::program::Program;
 use patrol_tests::wire;
 use serde_json::{Value, json};
 
+#[allow(dead_code, reason = "what the tests of releases need is more")]
+#[path = "releases/support.rs"]
+mod maker;
+
 /// The secrets of a run, and everything that was answered but what had to hold one.
 #[derive(Default)]
 struct Seen {
@@ -131,6 +135,93 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
     if round.is_multiple_of(2) {
         seen.answer(&program.run(&["client", "revoke", &id]).out);
     }
+}
+
+#[test]
+fn r2_the_pepper_is_in_its_file_and_nowhere_else() {
+    let mut maker = maker::Maker::new();
+    let done = |maker: &maker::Maker, args: &[&str]| {
+        let run = maker.program.run(args);
+        assert_eq!(run.code, Some(0), "{args:?}: {}", maker.said());
+        run.out
+    };
+    let mut answers = done(&maker, &["tenant", "create", "acme"]);
+    answers += &done(&maker, &["user", "create", "--tenant", "acme", "--name", "ann"]);
+    let release = maker.release_of(&patrol_tests::policies::component("peppered"), 1, &[]);
+    let staged: Value =
+        serde_json::from_str(&done(&maker, &["policy", "stage", release.to_str().unwrap()])).unwrap();
+    let create = |maker: &maker::Maker, name: &str| {
+        let args = [
+            "token",
+            "create",
+            "--owner",
+            "ann",
+            "--name",
+            name,
+            "--expires",
+            "30d",
+        ];
+        let created: Value = serde_json::from_str(&done(maker, &args)).unwrap();
+        ["id", "secret"].map(|key| created[key].as_str().unwrap().to_owned())
+    };
+    let [id, plain] = create(&maker, "plain");
+    answers += &done(&maker, &["policy", "activate", staged["id"].as_str().unwrap()]);
+    // Not before: the compiler would say more than all else together.
+    maker.program.verbose = true;
+    let [_, peppered] = create(&maker, "peppered");
+    let server = maker.program.serve();
+    for secret in [&plain, &peppered] {
+        answers += &format!(
+            "{:?}",
+            wire::login(server.address, secret).map(|answer| answer.status)
+        );
+        answers += &format!(
+            "{:?}",
+            wire::check(server.address, &[("Authorization", &format!("Bearer {secret}"))])
+        );
+    }
+    done(&maker, &["token", "rotate", &id, "--overlap", "1h"]);
+    for command in [
+        &["audit", "export"][..],
+        &["token", "list", "--all"],
+        &["policy", "show"],
+        &["doctor"],
+    ] {
+        answers += &done(&maker, command);
+    }
+
+    let file = maker.program.data().join("pepper.key");
+    let text = std::fs::read_to_string(&file).unwrap();
+    let digits = text.trim_end().strip_prefix("patrol-pepper-1:").unwrap();
+    let engine = base64::engine::general_purpose::URL_SAFE_NO_PAD;
+    let key = base64::Engine::decode(&engine, digits).unwrap();
+    let mut needles = Needles::default();
+    needles.add_text("the pepper", &key);
+    needles.add_text("the pepper's text", digits.as_bytes());
+    needles.add_text(
+        "the pepper, as a list",
+        format!("{key:?}").trim_matches(['[', ']']).as_bytes(),
+    );
+
+    let running = copy_of(&maker.program.data());
+    server.stop();
+    for data in [&running.path().join("data"), &maker.program.data()] {
+        let found = needles.found_below(data);
+        assert!(!found.is_empty(), "the search finds it in its file");
+        let elsewhere: Vec<_> = found
+            .iter()
+            .filter(|what| !what.contains("pepper.key: "))
+            .collect();
+        assert_eq!(elsewhere, Vec::<&String>::new());
+    }
+    let log = std::fs::read(maker.program.log()).unwrap();
+    assert!(log.len() > 5_000 && answers.len() > 1_000);
+    assert_eq!(needles.found_in(&log), Vec::<&str>::new(), "in the log");
+    assert_eq!(
+        needles.found_in(answers.as_bytes()),
+        Vec::<&str>::new(),
+        "in an answer"
+    );
 }
 
 #[test]

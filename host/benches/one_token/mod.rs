@@ -64,6 +64,9 @@ impl Host for OneToken {
     fn draw(&mut self, buffer: &mut [u8; 32]) {
         buffer.fill(0);
     }
+    fn mac(&mut self, _: Digest) -> Result<Digest, Outage> {
+        Err(Outage::Unavailable)
+    }
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         Ok((id == ID).then_some(self.0))
     }

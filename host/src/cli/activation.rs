@@ -54,8 +54,9 @@ impl StagedRecord {
 }
 
 pub(super) fn stage(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
-    let release = release::read(file)?;
-    let staged = session.open()?.stage(&caller(), &release)?;
+    let patrol = session.open()?;
+    let release = release::read(file, patrol.config().policy.max_component.bytes())?;
+    let staged = patrol.stage(&caller(), &release)?;
     let row = Release::from(&staged.release);
     let record = StagingRecord {
         release: StagedRecord::of(&row, false),

@@ -17,7 +17,7 @@ use super::print::{date, plain};
 use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
-use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, ServeLock, Settings};
+use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, PepperState, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
 
@@ -107,6 +107,7 @@ pub(super) fn run(session: &mut Session, args: &DoctorArgs) -> anyhow::Result<Ex
         let serving = server(&data, &mut findings);
         if let Some(patrol) = open(&data, config, &mut findings) {
             integrity(&patrol, &mut findings);
+            pepper(&patrol, &mut findings);
             policies::look(&patrol, &mut findings);
             alarms(&patrol, &mut findings);
             clock(&patrol, args.reset_clock, serving, &mut findings);
@@ -235,6 +236,7 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
         "patrol.db-wal",
         "patrol.db-shm",
         "identity.key",
+        "pepper.key",
         "control.sock",
     ] {
         let path = data.join(name);
@@ -366,6 +368,26 @@ fn integrity(patrol: &Patrol, findings: &mut Findings) {
             }
         }
         Err(error) => findings.fail(WHAT, format!("{error}; {RESTORE}")),
+    }
+}
+
+fn pepper(patrol: &Patrol, findings: &mut Findings) {
+    const WHAT: &str = "pepper";
+    match patrol.pepper_state() {
+        Ok(PepperState::Unused) => findings.ok(WHAT, "no token needs one"),
+        Ok(PepperState::Right { tokens }) => findings.ok(
+            WHAT,
+            format!(
+                "it is the right one, and {tokens} tokens need it: keep a copy, apart from the database's"
+            ),
+        ),
+        Ok(PepperState::Wrong { tokens, why }) => {
+            findings.fail(
+                WHAT,
+                format!("{why}; without it {tokens} tokens cannot be verified"),
+            );
+        }
+        Err(error) => findings.fail(WHAT, error.to_string()),
     }
 }
 

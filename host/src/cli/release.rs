@@ -12,6 +12,7 @@ use tempfile::NamedTempFile;
 use super::Session;
 use super::failure::{Exit, Failure};
 use super::print::{fields, hex, or_dash, plain};
+use crate::policy::limits::COMPONENT_CEILING;
 use crate::release::{CONTRACT, HOST_VERSION, Manifest, Release, SecretKey};
 use crate::time::{Clock as _, SystemClock, rfc3339};
 
@@ -107,14 +108,14 @@ pub(super) fn sign(session: &mut Session, args: SignArgs) -> anyhow::Result<Exit
 
 /// Prints what is signed, as it is: another program signs it.
 pub(super) fn message(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
-    let release = read(file)?;
+    let release = read(file, COMPONENT_CEILING)?;
     session.out.bytes(&release.message())?;
     Ok(Exit::Done)
 }
 
 /// Puts an SSH signature into a release, in place: nobody but its maker has seen it without.
 pub(super) fn attach(session: &mut Session, file: &Path, signature: &Path) -> anyhow::Result<Exit> {
-    let release = read(file)?;
+    let release = read(file, COMPONENT_CEILING)?;
     if let Some(signer) = release.signer() {
         let message = format!(
             "{} is signed already, by {signer}: nothing was changed",
@@ -139,9 +140,9 @@ pub(super) fn attach(session: &mut Session, file: &Path, signature: &Path) -> an
     Ok(Exit::Done)
 }
 
-/// Says what is in a file, whoever signed it.
+/// Says what is in a file, whoever signed it and whatever its size.
 pub(super) fn inspect(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
-    let release = read(file)?;
+    let release = read(file, COMPONENT_CEILING)?;
     let record = ReleaseRecord::of(&release, None);
     session.out.answer(&record, || record.text())?;
     Ok(Exit::Done)
@@ -150,7 +151,7 @@ pub(super) fn inspect(session: &mut Session, file: &Path) -> anyhow::Result<Exit
 /// Says whether a file is a release that this host would take, by the keys in the configuration.
 pub(super) fn verify(session: &mut Session, file: &Path) -> anyhow::Result<Exit> {
     let policy = session.config()?.policy;
-    let release = read(file)?;
+    let release = read(file, policy.max_component.bytes())?;
     release.check(&policy.trusted_keys(), policy.allow_unsigned)?;
     let record = ReleaseRecord::of(&release, None);
     session.out.answer(&record, || {
@@ -166,8 +167,8 @@ pub(super) fn verify(session: &mut Session, file: &Path) -> anyhow::Result<Exit>
     Ok(Exit::Done)
 }
 
-pub(super) fn read(file: &Path) -> anyhow::Result<Release> {
-    let read = Release::read(file);
+pub(super) fn read(file: &Path, max_component: usize) -> anyhow::Result<Release> {
+    let read = Release::read(file, max_component);
     Ok(read.with_context(|| format!("cannot read the release {}", file.display()))??)
 }
 

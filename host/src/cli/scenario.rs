@@ -33,7 +33,8 @@ pub(super) enum ScenarioCommand {
     /// Run scenarios on a policy, in virtual time, on data that is thrown away
     ///
     /// Without files, those that come with Patrol: what the rules R1 to R13 come to. Needs no data directory and no
-    /// configuration.
+    /// configuration; with `--config`, the policy is run as `[policy]` says there (`isolation`, `warm_max_calls`,
+    /// `max_component`, `memory`, `table_elements`).
     #[command(after_help = EXAMPLES, after_long_help = format!("{EXAMPLES}\n\n{}", reference()))]
     Run(RunArgs),
 }
@@ -107,7 +108,11 @@ fn once(session: &mut Session, args: &RunArgs) -> anyhow::Result<Exit> {
         .into());
     }
     let component = args.policy.as_deref().map(component).transpose()?;
-    let bench = Bench::new(component).context("cannot make a directory for the data")?;
+    let mut bench = Bench::new(component).context("cannot make a directory for the data")?;
+    // Not one that merely lies in a data directory: what this command needs is all on its line.
+    if session.global.config.is_some() {
+        bench = bench.running_as(session.config()?.policy);
+    }
     let mut reports = Vec::with_capacity(scenarios.len());
     let width = scenarios
         .iter()

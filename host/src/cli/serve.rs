@@ -69,6 +69,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     // With the lock held, nobody activates another release any more.
     patrol.refresh_policies(&lock)?;
     patrol.note_passed_over()?;
+    patrol.note_pepper()?;
     let patrol = Arc::new(patrol);
     // Counting costs little, but nothing is less, where nobody asks.
     let meters = match config.metrics {

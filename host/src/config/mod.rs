@@ -15,7 +15,8 @@ use patrol_policy::types::{DAY, MINUTE, Parameters};
 use serde::{Deserialize, Serialize};
 
 use crate::journal;
-use crate::policy::Isolation;
+use crate::policy::limits::{COMPONENT_BYTES, MEMORY_BYTES, TABLE_ELEMENTS};
+use crate::policy::{Isolation, Options};
 use crate::release::PublicKey;
 use crate::time::Millis;
 pub use error::ConfigError;
@@ -133,6 +134,15 @@ pub struct PolicyConfig {
     pub warm_max_calls: u32,
     /// How long one verdict may take; a policy that takes longer has failed. Default 50 ms.
     pub deadline: Millis,
+    /// The largest component that is taken, up to 32 MiB. Default 1 MiB, which leaves no room for an interpreter.
+    pub max_component: Size,
+    /// The most memory of one instance, up to 64 MiB. Default 1 MiB.
+    pub memory: Size,
+    /// The most elements of one table of a component, which grow with the number of its functions, up to 16,384. Default
+    /// 1,024.
+    pub table_elements: u32,
+    /// How long a release may take to be compiled and tried out before it is staged. Default 30 s.
+    pub trial: Millis,
     /// The public keys by which a release of a policy may be signed, as `patrol policy keygen` prints them. None by
     /// default.
     pub trusted_keys: Vec<String>,
@@ -176,6 +186,10 @@ impl Default for PolicyConfig {
             isolation: IsolationName::PerCall,
             warm_max_calls: 10_000,
             deadline: Millis(50),
+            max_component: Size::of(COMPONENT_BYTES),
+            memory: Size::of(MEMORY_BYTES),
+            table_elements: u32::try_from(TABLE_ELEMENTS).unwrap_or(u32::MAX),
+            trial: Millis(30_000),
             trusted_keys: Vec::new(),
             allow_unsigned: false,
             watch: Millis(10 * MINUTE),
@@ -209,6 +223,32 @@ impl PolicyConfig {
             .iter()
             .filter_map(|key| key.parse().ok())
             .collect()
+    }
+
+    /// How a component is run; where its compiled code is kept is not for the configuration to say.
+    #[must_use]
+    pub fn options(&self) -> Options {
+        Options {
+            isolation: self.isolation(),
+            deadline: std::time::Duration::from_millis(self.deadline.0),
+            component_bytes: self.max_component.bytes(),
+            memory_bytes: self.memory.bytes(),
+            table_elements: usize::try_from(self.table_elements).unwrap_or(usize::MAX),
+            ..Options::default()
+        }
+    }
+
+    /// The same settings with a component run as `other` says, except for its `deadline`.
+    #[must_use]
+    pub fn running_as(self, other: &Self) -> Self {
+        Self {
+            isolation: other.isolation,
+            warm_max_calls: other.warm_max_calls,
+            max_component: other.max_component,
+            memory: other.memory,
+            table_elements: other.table_elements,
+            ..self
+        }
     }
 
     /// How instances are used.

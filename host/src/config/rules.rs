@@ -9,6 +9,7 @@ use http::HeaderName;
 
 use super::{Config, Server, Size, Step};
 use crate::journal;
+use crate::policy::limits::{COMPONENT_CEILING, MEMORY_CEILING, TABLE_CEILING};
 use crate::release::PublicKey;
 use crate::time::{Millis, print_duration};
 
@@ -72,6 +73,7 @@ impl Config {
             ("session_lifetime", policy.session_lifetime),
             ("session_idle", policy.session_idle),
             ("deadline", policy.deadline),
+            ("trial", policy.trial),
         ];
         for (name, Millis(value)) in durations {
             if value == 0 {
@@ -111,6 +113,28 @@ impl Config {
         for (name, value, low, high, why) in counts {
             if value < low || value > high {
                 found.add(&["policy", name], format!("it is {value}; {why}"));
+            }
+        }
+        if !(1..=TABLE_CEILING).contains(&usize::try_from(policy.table_elements).unwrap_or(usize::MAX)) {
+            found.add(
+                &["policy", "table_elements"],
+                format!(
+                    "it is {}; it must be from 1 to {TABLE_CEILING}",
+                    policy.table_elements
+                ),
+            );
+        }
+        let sizes = [
+            ("max_component", policy.max_component, 1, COMPONENT_CEILING),
+            ("memory", policy.memory, 1 << 16, MEMORY_CEILING),
+        ];
+        for (name, value, least, most) in sizes {
+            let (least, most) = (Size::of(least), Size::of(most));
+            if value < least || value > most {
+                found.add(
+                    &["policy", name],
+                    format!("it is {value}; it must be from {least} to {most}"),
+                );
             }
         }
         if !(0.001..=1.0).contains(&policy.watch_faults) {
@@ -363,6 +387,18 @@ mod tests {
             "policy.tokens_per_owner",
             "from 1 to 10000",
         );
+        for (setting, told) in [
+            ("table_elements = 0", "from 1 to 16384"),
+            ("table_elements = 16385", "from 1 to 16384"),
+            ("memory = \"63KiB\"", "from 64KiB to 64MiB"),
+            ("memory = \"65MiB\"", "from 64KiB to 64MiB"),
+            ("max_component = \"0B\"", "from 1B to 32MiB"),
+            ("max_component = \"33MiB\"", "from 1B to 32MiB"),
+            ("trial = \"0s\"", "longer than nothing"),
+        ] {
+            let key = setting.split(' ').next().unwrap_or_default();
+            mistake(&format!("[policy]\n{setting}"), &format!("policy.{key}"), told);
+        }
         mistake("[policy]\nname_max_length = 256", "policy.name_max_length", "R13");
         mistake("[http]\naudience = \"a b\"", "http.audience", "letters, digits");
         mistake("[http]\nrealm = '\"'", "http.realm", "without quotes");

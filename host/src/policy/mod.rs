@@ -72,8 +72,8 @@ impl<H: patrol_policy::Host + Send + 'static> Policy<H> {
     ///
     /// # Errors
     /// [`LoadError`] says what it is instead, and what to do.
-    pub fn check(component: &[u8]) -> Result<(), LoadError> {
-        release::check(component)
+    pub fn check(component: &[u8], options: &Options) -> Result<(), LoadError> {
+        release::check(component, options.component_bytes)
     }
 
     /// Loads a component: [checks](Self::check) it and compiles it, unless [`Options::cache_dir`] holds its code already. Then one instance is made, within all

@@ -15,7 +15,7 @@ use super::bindings::{self, patrol::policy::types as wit};
 use super::exports::Call;
 use super::fault::{Ending, Fault, printable};
 use super::limits::{HANDLES, HOSTCALL_BYTES, IDLE_INSTANCES, Limiter};
-use super::ports::State;
+use super::ports::{State, Told};
 use super::release::{Isolation, LoadError, Options, Release};
 use super::runtime::ticks_for;
 
@@ -34,7 +34,7 @@ pub(super) type Answered<W> = wasmtime::Result<Result<W, wit::Denial>>;
 /// The instances of one release.
 pub(super) struct Pool<H: 'static> {
     release: Release<H>,
-    memory_bytes: usize,
+    limiter: Limiter,
     calls_per_instance: NonZeroU32,
     idle: Mutex<Vec<Slot<H>>>,
 }
@@ -47,7 +47,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         };
         Self {
             release,
-            memory_bytes: options.memory_bytes,
+            limiter: Limiter::new(options.memory_bytes, options.table_elements),
             calls_per_instance: NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN),
             idle: Mutex::new(Vec::new()),
         }
@@ -77,13 +77,13 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
                 store: &mut slot.store,
             })
         });
-        let (host, outage) = slot.store.data_mut().finish();
+        let (host, told) = slot.store.data_mut().finish();
         // INVARIANT: `begin` put the host there, the slot is ours alone, and nothing but `finish` takes it out.
         let Some(host) = host else {
             unreachable!("the host of a call is gone")
         };
 
-        let verdict = judge(answer, outage, deadline, lift);
+        let verdict = judge(answer, told, deadline, lift);
         // A refusal is an answer like any other; after anything else the guest's memory is not to be trusted.
         if matches!(verdict, Ok(_) | Err(Ending::Refused(_))) {
             self.put(slot);
@@ -144,7 +144,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
 
     fn fresh(&self) -> Slot<H> {
         let runtime = &self.release.runtime;
-        let state = State::new(Limiter::new(self.memory_bytes), runtime.ticks.clone());
+        let state = State::new(self.limiter, runtime.ticks.clone());
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);
@@ -171,7 +171,7 @@ fn out_of_time<H>(mut store: StoreContextMut<'_, State<H>>) -> wasmtime::Result<
 /// What an answer is worth.
 fn judge<W, T>(
     answer: Answered<W>,
-    outage: Option<Outage>,
+    told: Told,
     deadline: Duration,
     lift: impl FnOnce(W) -> Result<T, String>,
 ) -> Result<T, Ending> {
@@ -179,7 +179,7 @@ fn judge<W, T>(
     // First of all: a secret in a yes that does not count is wiped, too.
     let answer = answer.map(lift).map_err(Denial::from);
     // Before the verdict: a policy that was told that the store failed cannot have decided anything.
-    if let Some(outage) = outage {
+    if let Some(outage) = told.outage {
         return Err(Ending::Outage(outage));
     }
     match answer {
@@ -188,6 +188,7 @@ fn judge<W, T>(
         Err(Denial::Refused(refusal)) => Err(Ending::Refused(refusal)),
         // Only the policy can see that records which were read in good order make no sense together.
         Err(Denial::Outage(Outage::Corrupt)) => Err(Ending::Outage(Outage::Corrupt)),
+        Err(Denial::Outage(outage)) if told.unkeyed.is_some() => Err(Ending::Outage(outage)),
         Err(Denial::Outage(_)) => Err(Ending::Fault(Fault::Contract(
             "it reported an outage that did not happen".to_owned(),
         ))),

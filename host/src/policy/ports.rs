@@ -8,7 +8,7 @@ use std::sync::Arc;
 
 use patrol_policy::types::{self as plain, Outage};
 
-use super::bindings::patrol::policy::{clock, diagnostics, entropy, settings, storage, types};
+use super::bindings::patrol::policy::{clock, diagnostics, entropy, keyring, settings, storage, types};
 use super::fault::{Stop, printable, shorten};
 use super::limits::{HOST_CALLS, LOG_CHARS, LOG_LINES, Limiter, NAME_BYTES, SWEPT_AT_ONCE};
 use super::runtime::Ticks;
@@ -23,6 +23,16 @@ pub(super) struct State<H> {
     lines: u32,
     waited: u64,
     outage: Option<Outage>,
+    unkeyed: Option<Outage>,
+}
+
+/// The first outage of each kind that the guest was told of.
+#[derive(Clone, Copy, Debug, Default)]
+pub(super) struct Told {
+    /// Of the storage: nothing that the guest says counts any more.
+    pub(super) outage: Option<Outage>,
+    /// Of the keyring: it may answer with that, and it may do without. It is for the host to know whether it could.
+    pub(super) unkeyed: Option<Outage>,
 }
 
 impl<H> State<H> {
@@ -35,6 +45,7 @@ impl<H> State<H> {
             lines: 0,
             waited: 0,
             outage: None,
+            unkeyed: None,
         }
     }
 
@@ -45,11 +56,16 @@ impl<H> State<H> {
         self.lines = 0;
         self.waited = 0;
         self.outage = None;
+        self.unkeyed = None;
     }
 
-    /// Ends the call: the host comes back, with the first outage that the guest was told of.
-    pub(super) fn finish(&mut self) -> (Option<H>, Option<Outage>) {
-        (self.host.take(), self.outage.take())
+    /// Ends the call: the host comes back, with what the guest was told.
+    pub(super) fn finish(&mut self) -> (Option<H>, Told) {
+        let told = Told {
+            outage: self.outage.take(),
+            unkeyed: self.unkeyed.take(),
+        };
+        (self.host.take(), told)
     }
 
     /// Ticks spent in the host since the last time this was asked. A slow disk must not look like a slow policy, so
@@ -111,6 +127,16 @@ impl<H: patrol_policy::Host> entropy::Host for State<H> {
             host.draw(&mut buffer);
             plain::Digest::from_bytes(&buffer).into()
         })
+    }
+}
+
+impl<H: patrol_policy::Host> keyring::Host for State<H> {
+    fn mac(&mut self, message: types::Digest) -> Stored<types::Digest> {
+        let answer = self.ask(|host| host.mac(message.into()))?;
+        if let Err(outage) = &answer {
+            self.unkeyed.get_or_insert(*outage);
+        }
+        Ok(answer.map(Into::into).map_err(Into::into))
     }
 }
 

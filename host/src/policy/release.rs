@@ -11,7 +11,10 @@ use super::bindings;
 use super::cache::{Cache, Miss};
 use super::exports::Exports;
 use super::fault::{Fault, printable};
-use super::limits::{BULK_DEADLINE, COMPONENT_BYTES, DEADLINE, MEMORY_BYTES, MEMORY_CEILING};
+use super::limits::{
+    BULK_DEADLINE, COMPONENT_BYTES, COMPONENT_CEILING, DEADLINE, MEMORY_BYTES, MEMORY_CEILING, TABLE_CEILING,
+    TABLE_ELEMENTS,
+};
 use super::ports::State;
 use super::runtime::Runtime;
 use super::world::{self, PACKAGE};
@@ -40,8 +43,12 @@ pub struct Options {
     pub deadline: Duration,
     /// The same for calls that work on many records.
     pub bulk_deadline: Duration,
+    /// The most bytes of a component.
+    pub component_bytes: usize,
     /// Linear memory of one instance, in bytes.
     pub memory_bytes: usize,
+    /// The most elements of one table.
+    pub table_elements: usize,
     /// Where compiled code is kept. `None`: it is compiled at each start.
     pub cache_dir: Option<PathBuf>,
 }
@@ -52,7 +59,9 @@ impl Default for Options {
             isolation: Isolation::PerCall,
             deadline: DEADLINE,
             bulk_deadline: BULK_DEADLINE,
+            component_bytes: COMPONENT_BYTES,
             memory_bytes: MEMORY_BYTES,
+            table_elements: TABLE_ELEMENTS,
             cache_dir: None,
         }
     }
@@ -64,9 +73,15 @@ impl Default for Options {
 pub enum LoadError {
     /// Too many bytes.
     #[error(
-        "the policy has {0} bytes, where {COMPONENT_BYTES} are allowed: build it with `--profile component`"
+        "the policy has {bytes} bytes, where {allowed} are allowed by `[policy] max_component`: build it smaller, in \
+         Rust with `--profile component`, or raise the setting"
     )]
-    TooLarge(usize),
+    TooLarge {
+        /// How many it has.
+        bytes: usize,
+        /// How many it may have.
+        allowed: usize,
+    },
     /// Not a component that this wasmtime reads.
     #[error(
         "the policy is not a WebAssembly component that this host can run: {0}; `cargo build -p patrol-policy --target \
@@ -141,7 +156,7 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
     pub(super) fn load(bytes: &[u8], options: &Options) -> Result<Self, LoadError> {
         check_options(options)?;
         // Before the compiler sees any of it.
-        check(bytes)?;
+        check(bytes, options.component_bytes)?;
         let runtime = Runtime::shared().map_err(LoadError::Engine)?;
         let engine = &runtime.engine;
         let digest: [u8; 32] = Sha256::digest(bytes).into();
@@ -172,9 +187,12 @@ impl<H: patrol_policy::Host + Send + 'static> Release<H> {
 }
 
 /// All that can be known of a component without compiling it.
-pub(super) fn check(bytes: &[u8]) -> Result<(), LoadError> {
-    if bytes.len() > COMPONENT_BYTES {
-        return Err(LoadError::TooLarge(bytes.len()));
+pub(super) fn check(bytes: &[u8], allowed: usize) -> Result<(), LoadError> {
+    if bytes.len() > allowed {
+        return Err(LoadError::TooLarge {
+            bytes: bytes.len(),
+            allowed,
+        });
     }
     world::check(bytes)
 }
@@ -189,12 +207,21 @@ fn without(import: &str) -> &'static str {
 }
 
 fn check_options(options: &Options) -> Result<(), LoadError> {
-    if !(1 << 16..=MEMORY_CEILING).contains(&options.memory_bytes) {
-        let text = format!(
-            "{} bytes of memory are not between 65536 and {MEMORY_CEILING}",
-            options.memory_bytes
-        );
-        return Err(LoadError::Options(text));
+    let ranges = [
+        (
+            "bytes of a component",
+            options.component_bytes,
+            1,
+            COMPONENT_CEILING,
+        ),
+        ("bytes of memory", options.memory_bytes, 1 << 16, MEMORY_CEILING),
+        ("elements of a table", options.table_elements, 1, TABLE_CEILING),
+    ];
+    for (what, value, least, most) in ranges {
+        if !(least..=most).contains(&value) {
+            let text = format!("{value} {what} are not between {least} and {most}");
+            return Err(LoadError::Options(text));
+        }
     }
     if options.deadline.is_zero() || options.bulk_deadline.is_zero() {
         return Err(LoadError::Options(

@@ -11,7 +11,7 @@ use std::time::Duration;
 use wasmtime::{Config, Enabled, Engine, InstanceAllocationStrategy, OptLevel, PoolingAllocationConfig};
 
 use super::limits::{
-    CONCURRENT_INSTANCES, INSTANCE_BYTES, INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_ELEMENTS, TABLES,
+    CONCURRENT_INSTANCES, INSTANCE_BYTES, INSTANCES, MEMORIES, MEMORY_CEILING, TABLE_CEILING, TABLES,
     WASM_STACK_BYTES,
 };
 
@@ -133,9 +133,10 @@ fn pool() -> PoolingAllocationConfig {
     // wasmtime's records of an instance: functions, globals, tables.
     pool.max_component_instance_size(INSTANCE_BYTES);
     pool.max_core_instance_size(INSTANCE_BYTES);
-    // The hard end of a memory and a table; the limiter says no earlier, with a better message.
+    // The hard end of a memory and a table. The engine outlives any configuration, so this is what one may ask for at
+    // most: it costs address space alone. The limiter says no where the configuration does, with a better message.
     pool.max_memory_size(MEMORY_CEILING);
-    pool.table_elements(TABLE_ELEMENTS);
+    pool.table_elements(TABLE_CEILING);
 
     // When an instance goes, its first 64 KiB are wiped by hand and stay mapped, which is all of a policy that stays
     // in one page; the rest goes back to the kernel. With PAGEMAP_SCAN (Linux 6.7) only pages that were written to

@@ -209,7 +209,16 @@ fn what_is_not_a_component_is_not_loaded() {
         LoadError::Exports(_)
     ));
     let large = vec![0; limits::COMPONENT_BYTES + 1];
-    assert_eq!(load(&large, &default), LoadError::TooLarge(large.len()));
+    let error = load(&large, &default);
+    let allowed = limits::COMPONENT_BYTES;
+    let bytes = large.len();
+    assert_eq!(error, LoadError::TooLarge { bytes, allowed });
+    assert!(error.to_string().contains("`[policy] max_component`"), "{error}");
+    let larger = Options {
+        component_bytes: bytes,
+        ..default
+    };
+    assert!(matches!(load(&large, &larger), LoadError::NotAComponent(_)));
 }
 
 #[test]
@@ -221,6 +230,14 @@ fn settings_that_make_no_sense_are_refused() {
         },
         Options {
             memory_bytes: limits::MEMORY_CEILING + 1,
+            ..Options::default()
+        },
+        Options {
+            component_bytes: limits::COMPONENT_CEILING + 1,
+            ..Options::default()
+        },
+        Options {
+            table_elements: limits::TABLE_CEILING + 1,
             ..Options::default()
         },
         Options {

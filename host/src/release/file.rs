@@ -9,14 +9,16 @@ use sha2::{Digest as _, Sha256};
 use super::manifest::LARGEST as LARGEST_MANIFEST;
 use super::signature::{LARGEST as LARGEST_SIGNATURE, Signature};
 use super::{CONTRACT, HOST_VERSION, Manifest, PublicKey, SecretKey, Step, Unfit, hex};
-use crate::policy::limits::COMPONENT_BYTES;
+use crate::policy::limits::COMPONENT_CEILING;
 
 /// The first line of the file, and of what is signed.
 const MAGIC: &[u8] = b"patrol-release-1\n";
 /// The same, whatever the version.
 const ANY_MAGIC: &[u8] = b"patrol-release-";
-/// Bytes of the largest file: the three parts, their lengths, and the first line.
-pub const LARGEST: usize = COMPONENT_BYTES + LARGEST_MANIFEST + LARGEST_SIGNATURE + 12 + MAGIC.len();
+/// Bytes of a file besides the component: the other two parts, the lengths of all three, and the first line.
+const BESIDES: usize = LARGEST_MANIFEST + LARGEST_SIGNATURE + 12 + MAGIC.len();
+/// Bytes of the largest file that any host takes.
+pub const LARGEST: usize = COMPONENT_CEILING + BESIDES;
 
 /// A release: a file of the right form. Whether it can be trusted is for [`check`](Self::check) to say.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -36,7 +38,7 @@ impl Release {
     /// # Errors
     /// A manifest that makes no sense, or a component that is larger than any host takes.
     pub fn make(mut manifest: Manifest, component: Vec<u8>, key: Option<&SecretKey>) -> Result<Self, Unfit> {
-        check_size(component.len(), COMPONENT_BYTES)?;
+        check_size(component.len(), COMPONENT_CEILING)?;
         manifest.component = hex(&Sha256::digest(&component));
         let text = manifest.text()?.into_bytes();
         // Nothing is written that would not be read.
@@ -73,19 +75,23 @@ impl Release {
         Ok(self)
     }
 
-    /// Reads a file; no more of it than a release may have.
+    /// Reads a file; no more of it than a release may have whose component has at most `max_component` bytes, which is
+    /// what [`check_size`](Self::check_size) asks of it.
     ///
     /// # Errors
     /// Where it cannot be read; inside, where it is no release.
-    pub fn read(path: &Path) -> io::Result<Result<Self, Unfit>> {
+    pub fn read(path: &Path, max_component: usize) -> io::Result<Result<Self, Unfit>> {
         let mut bytes = Vec::new();
         // One more than allowed, to be seen as too many.
-        let limit = u64::try_from(LARGEST).unwrap_or(u64::MAX).saturating_add(1);
-        File::open(path)?.take(limit).read_to_end(&mut bytes)?;
-        Ok(Self::parse(&bytes))
+        let limit = max_component.saturating_add(BESIDES);
+        let one_more = u64::try_from(limit).unwrap_or(u64::MAX).saturating_add(1);
+        File::open(path)?.take(one_more).read_to_end(&mut bytes)?;
+        Ok(check_size(bytes.len(), limit)
+            .and_then(|()| Self::parse(&bytes))
+            .and_then(|release| release.check_size(max_component).map(|()| release)))
     }
 
-    /// Takes a file apart.
+    /// Takes a file apart, whatever size of a component is taken here.
     ///
     /// # Errors
     /// At the step [`Size`](Step::Size) or [`Form`](Step::Form).
@@ -106,7 +112,7 @@ impl Release {
         if !rest.is_empty() {
             return Err(wrong("its file goes on after its end: get it again"));
         }
-        check_size(component.len(), COMPONENT_BYTES)?;
+        check_size(component.len(), COMPONENT_CEILING)?;
         Ok(Self {
             manifest: Manifest::parse(text)?,
             text: text.to_owned(),
@@ -186,6 +192,14 @@ impl Release {
         self.manifest.check_host(HOST_VERSION, CONTRACT)
     }
 
+    /// Whether the component has no more bytes than are taken here.
+    ///
+    /// # Errors
+    /// At the step [`Size`](Step::Size).
+    pub fn check_size(&self, max_component: usize) -> Result<(), Unfit> {
+        check_size(self.component.len(), max_component)
+    }
+
     /// Whether the component is the one that the manifest names.
     ///
     /// # Errors
@@ -221,8 +235,14 @@ fn check_size(bytes: usize, limit: usize) -> Result<(), Unfit> {
     if bytes <= limit {
         return Ok(());
     }
-    let why =
-        format!("it has {bytes} bytes or more, where {limit} are allowed: build with `--profile component`");
+    let why = if limit < COMPONENT_CEILING {
+        format!(
+            "it has {bytes} bytes or more, where {limit} are allowed by `[policy] max_component`: build it smaller, in \
+             Rust with `--profile component`, or raise the setting"
+        )
+    } else {
+        format!("it has {bytes} bytes or more, where no host allows more than {limit}: build it smaller")
+    };
     Err(Unfit::at(Step::Size, why))
 }
 

@@ -60,7 +60,7 @@ pub use action::reference;
 pub use junit::junit;
 pub use parse::{BadScenario, ScenarioMistake};
 pub use report::{Difference, FailedStep, Report};
-pub use run::{Bench, Terms};
+pub use run::Bench;
 pub use shipped::shipped;
 
 use crate::config::PolicyConfig;

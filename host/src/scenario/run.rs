@@ -14,29 +14,21 @@ use super::world::{Facts, World};
 use super::{Scenario, report};
 use crate::config::{Config, PolicyConfig};
 use crate::service::{Error, OpenError, Patrol, PolicyInfo, Settings};
-use crate::time::ManualClock;
+use crate::time::{ManualClock, Millis};
 
 /// A place to run scenarios on one policy. What it keeps is thrown away with it.
 #[derive(Debug)]
 pub struct Bench {
     directory: PathBuf,
+    /// Where compiled code is kept from one scenario to the next.
+    compiled: PathBuf,
     component: Option<Arc<[u8]>>,
-    terms: Option<Terms>,
+    running: Option<PolicyConfig>,
+    /// The deadline, instead of the scenarios'.
+    deadline: Option<Millis>,
     runs: AtomicU32,
     /// Goes with the bench, where the bench made it.
     _own: Option<TempDir>,
-}
-
-/// How a policy is run on a bench, instead of as the scenarios have it.
-#[derive(Clone, Debug)]
-pub struct Terms(PolicyConfig);
-
-impl Terms {
-    /// The isolation and the deadline of a configuration.
-    #[must_use]
-    pub fn of(config: &PolicyConfig) -> Self {
-        Self(config.clone())
-    }
 }
 
 impl Bench {
@@ -48,20 +40,25 @@ impl Bench {
         let directory = tempfile::Builder::new().prefix("patrol-scenario-").tempdir()?;
         Ok(Self {
             directory: directory.path().to_owned(),
+            compiled: directory.path().join("compiled"),
             component,
-            terms: None,
+            running: None,
+            deadline: None,
             runs: AtomicU32::new(0),
             _own: Some(directory),
         })
     }
 
-    /// A bench in a directory that the caller has made, and removes. Compiled code is kept in `compiled` there.
+    /// A bench in a directory that the caller has made, and removes, for a component that is run as a configuration
+    /// says, `deadline` included. Compiled code is kept in `compiled`.
     #[must_use]
-    pub fn within(directory: &Path, component: Arc<[u8]>, terms: Terms) -> Self {
+    pub fn within(directory: &Path, compiled: &Path, component: Arc<[u8]>, policy: PolicyConfig) -> Self {
         Self {
             directory: directory.to_owned(),
+            compiled: compiled.to_owned(),
             component: Some(component),
-            terms: Some(terms),
+            deadline: Some(policy.deadline),
+            running: Some(policy),
             runs: AtomicU32::new(0),
             _own: None,
         }
@@ -75,6 +72,15 @@ impl Bench {
         let clock = Arc::new(ManualClock::at(0));
         let patrol = self.open(&PolicyConfig::default(), clock)?;
         Ok(patrol.policy_info())
+    }
+
+    /// Has the component run as a configuration says ([`PolicyConfig::running_as`]), whatever the scenarios say.
+    #[must_use]
+    pub fn running_as(self, policy: PolicyConfig) -> Self {
+        Self {
+            running: Some(policy),
+            ..self
+        }
     }
 
     /// Runs a scenario on fresh data.
@@ -120,11 +126,11 @@ impl Bench {
 impl Bench {
     /// A Patrol with fresh data.
     fn open(&self, policy: &PolicyConfig, clock: Arc<ManualClock>) -> Result<Patrol, OpenError> {
-        let mut policy = policy.clone();
-        if let Some(Terms(terms)) = &self.terms {
-            policy.isolation = terms.isolation;
-            policy.deadline = terms.deadline;
-        }
+        let mut policy = match &self.running {
+            Some(running) => policy.clone().running_as(running),
+            None => policy.clone(),
+        };
+        policy.deadline = self.deadline.unwrap_or(policy.deadline);
         let run = self.runs.fetch_add(1, Ordering::Relaxed);
         // Made by the store itself, owner-only.
         let data = self.directory.join(format!("data-{run}"));
@@ -134,8 +140,7 @@ impl Bench {
                 ..Config::default()
             },
             component: self.component.clone(),
-            // Kept from one scenario to the next: the policy is compiled once.
-            compiled: Some(self.directory.join("compiled")),
+            compiled: Some(self.compiled.clone()),
             clock,
             ..Settings::new(&data)
         })

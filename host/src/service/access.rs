@@ -186,8 +186,10 @@ impl Patrol {
             let now = call.now;
             let allowed = (grant.token, grant.owner, grant.tenant);
             let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
-            floor::check_token(presented, allowed, &seen.state, audience, now)?;
             let (state, row) = (seen.state, Arc::clone(&seen.row));
+            let mac = call.mac_of(presented, &state.token)?;
+            floor::check_token(presented, mac, allowed, &state, audience, now)?;
+            floor::check_moved(call.moved.as_ref(), grant.token)?;
             if call.used {
                 // What is on disk is `row`; `state` has uses of this process that may not be.
                 let created = row.state.token.created;
@@ -226,8 +228,10 @@ impl Patrol {
                 let grant = opened.grant;
                 let seen = call.seen_token(grant.token)?.ok_or_else(invented)?;
                 let allowed = (grant.token, grant.owner, grant.tenant);
-                floor::check_token(presented, allowed, &seen.state, audience, now)?;
-                let row = Arc::clone(&seen.row);
+                let (state, row) = (seen.state, Arc::clone(&seen.row));
+                let mac = call.mac_of(presented, &state.token)?;
+                floor::check_token(presented, mac, allowed, &state, audience, now)?;
+                floor::check_moved(call.moved.as_ref(), grant.token)?;
                 floor::check_opened(call.opened, &call.closed, &opened)?;
                 let used = call.used;
                 let caller = token_caller(grant.token, origin);

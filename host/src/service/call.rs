@@ -9,13 +9,15 @@ use std::collections::HashSet;
 use std::sync::Arc;
 
 use patrol_policy::Host;
-use patrol_policy::token::SCHEME_SHA256;
+use patrol_policy::token::{self, Kind, SCHEME_PEPPERED, SCHEME_SHA256};
 use patrol_policy::types::{
     Audience, Cause, Census, Digest, Duration, End, Id, LiveRule, Outage, Owner, Parameters, PreviousSecret,
-    Scope, Session, SessionState, Timestamp, Token, TokenState,
+    Refusal, RefusalReason, Scope, Session, SessionState, Timestamp, Token, TokenState,
 };
 
 use super::Error;
+use super::moves::Move;
+use super::pepper::{Keyring, Pepper};
 use crate::policy::{Ending, Fault};
 use crate::store::{Read, SessionRead, Store, StoreError, Tenants, TokenRead, Transaction};
 
@@ -24,9 +26,9 @@ use crate::store::{Read, SessionRead, Store, StoreError, Tenants, TokenRead, Tra
 pub(crate) enum Operation {
     /// Reads only.
     Look,
-    /// Notes a use of the presented token.
+    /// Notes a use of the presented token, and that it be moved to another scheme.
     Authenticate,
-    /// Notes a use, and inserts a session of the presented token, ending others of it.
+    /// Notes a use and a move likewise, and inserts a session of the presented token, ending others of it.
     OpenSession,
     /// Notes a use of the presented session.
     CheckSession,
@@ -75,6 +77,9 @@ pub(crate) enum Found {
 /// One call to the policy: the [`Host`] that it sees, and what the host learned from it.
 pub(crate) struct Call {
     store: Arc<dyn Store>,
+    keyring: Arc<Keyring>,
+    /// The pepper, once it was needed in this call.
+    pepper: Option<Arc<Pepper>>,
     pub(crate) now: Timestamp,
     parameters: Parameters,
     operation: Operation,
@@ -90,6 +95,8 @@ pub(crate) struct Call {
     pub(crate) session: Option<SeenSession>,
     /// The use that the policy wants noted.
     pub(crate) used: bool,
+    /// The move to another scheme that the policy wants noted.
+    pub(crate) moved: Option<Move>,
     /// The token whose secret the policy stored, by inserting it or by replacing its secret.
     pub(crate) minted: Option<Id>,
     /// The authentication method that the policy replaced.
@@ -114,6 +121,7 @@ pub(crate) struct SeenSession {
 impl Call {
     pub(crate) fn new(
         store: &Arc<dyn Store>,
+        keyring: &Arc<Keyring>,
         now: Timestamp,
         parameters: Parameters,
         operation: Operation,
@@ -121,6 +129,8 @@ impl Call {
     ) -> Self {
         Self {
             store: Arc::clone(store),
+            keyring: Arc::clone(keyring),
+            pepper: None,
             now,
             parameters,
             operation,
@@ -131,6 +141,7 @@ impl Call {
             token: None,
             session: None,
             used: false,
+            moved: None,
             minted: None,
             replaced: None,
             failure: None,
@@ -150,7 +161,116 @@ impl Call {
         if let Some(failure) = self.failure.take() {
             return Err(failure.into());
         }
+        if self.moved.is_some() && matches!(answer, Err(Ending::Refused(_))) {
+            return Err(Fault::Contract("it moved a token that it refused".to_owned()).into());
+        }
+        if self.refuses_blindly(&answer) {
+            return Err(
+                Fault::Contract("it refused a peppered secret that it could not tell".to_owned()).into(),
+            );
+        }
         Ok(answer?)
+    }
+
+    /// Whether a secret was called wrong that takes a MAC to tell, and none was asked for: by a policy from before there
+    /// were any, most likely. Whoever presents a token that is good must not hear that it is not.
+    fn refuses_blindly<T>(&self, answer: &Result<T, Ending>) -> bool {
+        let wrong = |refusal: &Refusal| refusal.reason == RefusalReason::WrongSecret;
+        matches!(answer, Err(Ending::Refused(refusal)) if wrong(refusal))
+            && matches!(self.operation, Operation::Authenticate | Operation::OpenSession)
+            && self.pepper.is_none()
+            && self
+                .token
+                .as_ref()
+                .is_some_and(|seen| token::is_peppered(&seen.state.token))
+    }
+
+    /// What the host itself makes of a presented secret under the pepper, where it takes that to tell whether it is
+    /// this token's. None also for a text that has no secret in it.
+    pub(crate) fn mac_of(&mut self, presented: &[u8], token: &Token) -> Result<Option<Digest>, StoreError> {
+        if !token::is_peppered(token) {
+            return Ok(None);
+        }
+        let Ok(text) = token::parse(Kind::Pat, presented) else {
+            return Ok(None);
+        };
+        let pepper = match &self.pepper {
+            Some(pepper) => Arc::clone(pepper),
+            None => self.used_pepper()?,
+        };
+        Ok(Some(pepper.mac(&text.digest())))
+    }
+
+    /// The pepper that records were made with: none is made.
+    fn used_pepper(&mut self) -> Result<Arc<Pepper>, StoreError> {
+        if let Some(known) = self.keyring.known() {
+            return Ok(known);
+        }
+        let check = self.read()?.pepper_check()?;
+        Ok(self.keyring.find(check)?)
+    }
+
+    /// The pepper, for whatever the policy wants of it. Where it has read a record that needs it, that is the one; else
+    /// it may be about to make the first such record.
+    fn find_pepper(&mut self) -> Result<Arc<Pepper>, StoreError> {
+        if let Some(pepper) = &self.pepper {
+            return Ok(Arc::clone(pepper));
+        }
+        let used = |seen: &TokenRead| token::is_peppered(&seen.state.token);
+        let pepper = if self.token.as_ref().is_some_and(used) {
+            self.used_pepper()?
+        } else if let Some(known) = self.keyring.known() {
+            known
+        } else if let Records::Transaction(transaction) = &mut self.records {
+            self.keyring.find_or_make(&mut **transaction)?
+        } else {
+            let mut transaction = self.store.begin()?;
+            let pepper = self.keyring.find_or_make(&mut *transaction)?;
+            transaction.commit()?;
+            self.keyring.remember(&pepper);
+            pepper
+        };
+        self.pepper = Some(Arc::clone(&pepper));
+        Ok(pepper)
+    }
+
+    /// Whether there is an answer to what was asked without the pepper: a token that is kept without one is presented,
+    /// and can at most be moved.
+    fn does_without_pepper(&self) -> bool {
+        matches!(self.operation, Operation::Authenticate | Operation::OpenSession)
+            && self
+                .token
+                .as_ref()
+                .is_some_and(|seen| !token::is_peppered(&seen.state.token))
+    }
+
+    /// Notes that the presented token is to be moved to another scheme.
+    fn note_move(
+        &mut self,
+        id: Id,
+        generation: u32,
+        now: (u8, Digest),
+        previous: Option<PreviousSecret>,
+    ) -> Result<(), Outage> {
+        let before = self.token.as_ref().map(|seen| seen.state.token);
+        // Nobody makes the right MAC without having asked for it.
+        let judged = match (before, &self.pepper, self.moved) {
+            (Some(before), Some(pepper), None) if before.id == id => {
+                Move::judge(&before, generation, now, previous, pepper)
+            }
+            _ => None,
+        };
+        if judged.is_none() {
+            return self.breached("it moved a token in a way that the contract does not know");
+        }
+        // Carried out once the yes has passed the floor, not before.
+        self.moved = judged;
+        Ok(())
+    }
+
+    /// Whether a new secret may be stored under a scheme: one that the host can verify.
+    fn is_scheme_for_new(&self, scheme: u8) -> bool {
+        scheme == SCHEME_SHA256 || scheme == SCHEME_PEPPERED && self.pepper.is_some()
     }
 
     /// The transaction that the call ran in.
@@ -317,6 +437,18 @@ impl Host for Call {
         }
     }
 
+    fn mac(&mut self, message: Digest) -> Result<Digest, Outage> {
+        let pepper = match self.find_pepper() {
+            Ok(pepper) => pepper,
+            Err(error) if self.does_without_pepper() => {
+                tracing::debug!(%error, "a token stays as it is");
+                return Err(error.outage());
+            }
+            found => self.told(found)?,
+        };
+        Ok(pepper.mac(&message))
+    }
+
     fn get_token(&mut self, id: Id) -> Result<Option<TokenState>, Outage> {
         let loaded = self.load_token(id);
         self.token = self.told(loaded)?;
@@ -354,7 +486,7 @@ impl Host for Call {
         let permitted = matches!(self.operation, Operation::Issue { owner, expires, audience }
             if owner == token.owner && expires == token.expires && audience == token.audience)
             && (token.created, token.last_used) == (self.now, None)
-            && (token.scheme, token.generation) == (SCHEME_SHA256, 0)
+            && (self.is_scheme_for_new(token.scheme) && token.generation == 0)
             && (token.previous, token.ended) == (None, None);
         // A token born under another epoch than its owner's would survive a change of method, or be dead at birth.
         let owner = self.ask(|read| read.owner(token.owner))?;
@@ -376,10 +508,13 @@ impl Host for Call {
         digest: Digest,
         previous: Option<PreviousSecret>,
     ) -> Result<(), Outage> {
+        if matches!(self.operation, Operation::Authenticate | Operation::OpenSession) {
+            return self.note_move(id, generation, (scheme, digest), previous);
+        }
         let before = self.ask(|read| read.token_state(id))?.map(|state| state.token);
         let permitted = matches!((&self.operation, before), (Operation::Rotate { token, overlap }, Some(before))
         if *token == id
-            && scheme == SCHEME_SHA256
+            && self.is_scheme_for_new(scheme)
             && before.generation.checked_add(1) == Some(generation)
             // Nothing but the secret that is replaced goes on working, and for no longer than was asked for.
             && previous.is_none_or(|previous| {

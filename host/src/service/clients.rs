@@ -19,6 +19,7 @@ use patrol_policy::token::{self, ACCOUNT_PREFIX, Kind, SCHEME_SHA256, SESSION_PR
 use patrol_policy::types::{Cause, End, Id, Refusal, RefusalReason, Timestamp};
 use zeroize::Zeroizing;
 
+use super::call::{Call, Operation};
 use super::directory::{checked_name, found, tenant_named};
 use super::events::AuditEvent;
 use super::{Caller, Error, Identity, Origin, Patrol, floor};
@@ -341,7 +342,10 @@ impl Patrol {
             let read = self.store.token(text.id())?;
             let read = read.ok_or_else(|| refused(RefusalReason::Unknown, None))?;
             let id = read.state.token.id;
-            if !floor::is_secret_of(&text, &read.state.token, self.now()) {
+            let (store, keyring, now) = (&self.store, &self.keyring, self.now());
+            let mut call = Call::new(store, keyring, now, self.parameters(), Operation::Look, None);
+            let mac = call.mac_of(presented, &read.state.token)?;
+            if !floor::is_secret_of(&text, mac, &read.state.token, now) {
                 // Its digests are gone if it has ended.
                 let ended = read.state.token.ended.map(|end| end.cause.into());
                 return Err(refused(ended.unwrap_or(RefusalReason::WrongSecret), Some(id)));

@@ -2,7 +2,8 @@
 //!
 //! The policy decides; the floor only ever turns a yes into a fault. It looks at the record that the host read, not
 //! at anything that the policy says about it: the token that was presented is the one that was allowed, its secret
-//! is right, it is not marked as ended, before its expiration date (R5), of the
+//! is right by the scheme of the record (the host makes the MAC itself, where it takes one: [`Call::mac_of`]), it is not
+//! marked as ended, before its expiration date (R5), of the
 //! epochs of its owner and tenant (R9), for this audience (R12), and its owner is enabled and not deleted (R4). So a
 //! policy that is wrong or hostile can refuse, and can never let in what these rules forbid. Idle expiry, limits and
 //! names are the policy's alone.
@@ -10,14 +11,18 @@
 use patrol_policy::Secret;
 use patrol_policy::token::{self, Kind, Presented, SCHEME_SHA256};
 use patrol_policy::types::{
-    Audience, ClosedSession, Id, OpenedSession, Owner, SessionState, Timestamp, Token, TokenState,
+    Audience, ClosedSession, Digest, Id, OpenedSession, Owner, SessionState, Timestamp, Token, TokenState,
 };
 
+#[cfg(doc)]
+use super::call::Call;
+use super::moves::Move;
 use crate::policy::{Fault, FloorRule, Violation};
 
 /// Fails where a presented PAT must not be let in.
 pub(super) fn check_token(
     presented: &[u8],
+    mac: Option<Digest>,
     allowed: (Id, Id, Id),
     state: &TokenState,
     audience: Audience,
@@ -30,7 +35,7 @@ pub(super) fn check_token(
         return Err(lied(FloorRule::Identity, "another token than the one presented"));
     }
     check_state(state, audience, now)?;
-    if !is_secret_of(&text, token, now) {
+    if !is_secret_of(&text, mac, token, now) {
         return Err(lied(FloorRule::Secret, "a wrong secret"));
     }
     if (allowed.1, allowed.2) != (token.owner, token.tenant) {
@@ -40,11 +45,28 @@ pub(super) fn check_token(
 }
 
 /// Whether a presented secret is a token's, or the one before during the overlap.
-pub(super) fn is_secret_of(text: &Presented, token: &Token, now: Timestamp) -> bool {
+pub(super) fn is_secret_of(text: &Presented, mac: Option<Digest>, token: &Token, now: Timestamp) -> bool {
+    let text = with_mac(*text, mac);
     // A scheme that the host does not know matches nothing.
     let previous = token.previous.filter(|previous| now < previous.until);
     bool::from(text.matches(token.scheme, &token.digest))
         || previous.is_some_and(|p| bool::from(text.matches(p.scheme, &p.digest)))
+}
+
+/// What was presented, with its MAC, if there is one.
+fn with_mac(mut text: Presented, mac: Option<Digest>) -> Presented {
+    if let Some(mac) = mac {
+        text.set_mac(mac);
+    }
+    text
+}
+
+/// Fails where another token than the one that was let in is to be moved to another scheme.
+pub(super) fn check_moved(moved: Option<&Move>, allowed: Id) -> Result<(), Fault> {
+    if moved.is_some_and(|moved| moved.token() != allowed) {
+        return Err(lied(FloorRule::Stored, "a token and moved another"));
+    }
+    Ok(())
 }
 
 /// Fails where a presented session must not be let in.
@@ -79,10 +101,11 @@ pub(super) fn check_session(
 
 /// Fails where a secret is handed out that does not fit what was stored: its owner would rely on it in vain, or on one
 /// that somebody else has.
-pub(super) fn check_minted(secret: &Secret, state: &TokenState) -> Result<(), Fault> {
+pub(super) fn check_minted(secret: &Secret, state: &TokenState, mac: Option<Digest>) -> Result<(), Fault> {
     let token = &state.token;
     let text = token::parse(Kind::Pat, secret.expose())
         .map_err(|_| lied(FloorRule::Stored, "a secret that is no token"))?;
+    let text = with_mac(text, mac);
     if text.id() != token.id || !bool::from(text.matches(token.scheme, &token.digest)) {
         return Err(lied(FloorRule::Stored, "a secret that is not the stored one"));
     }
@@ -176,7 +199,7 @@ mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use patrol_policy::Secret;
-    use patrol_policy::token::{compose, digest};
+    use patrol_policy::token::{SCHEME_PEPPERED, compose, digest};
     use patrol_policy::types::{Cause, Digest, End, Grant, Owner, PreviousSecret, Session};
 
     use super::*;
@@ -233,7 +256,7 @@ mod tests {
     }
 
     fn check(presented: &[u8], state: &TokenState) -> Result<(), Fault> {
-        check_token(presented, (TOKEN, OWNER, TENANT), state, AUDIENCE, NOW)
+        check_token(presented, None, (TOKEN, OWNER, TENANT), state, AUDIENCE, NOW)
     }
 
     /// What is wrong with a token's record, whatever was presented.
@@ -274,7 +297,7 @@ mod tests {
         another.token.id = ELSE;
         assert!(check(pat(&SECRET).expose(), &another).is_err());
         for allowed in [(ELSE, OWNER, TENANT), (TOKEN, ELSE, TENANT), (TOKEN, OWNER, ELSE)] {
-            let verdict = check_token(pat(&SECRET).expose(), allowed, &state, AUDIENCE, NOW);
+            let verdict = check_token(pat(&SECRET).expose(), None, allowed, &state, AUDIENCE, NOW);
             assert!(verdict.is_err(), "{allowed:?}");
         }
     }
@@ -301,7 +324,7 @@ mod tests {
     #[test]
     fn an_erased_digest_or_an_unknown_scheme_lets_nothing_in() {
         let mut state = good();
-        state.token.scheme = SCHEME_SHA256 + 1;
+        state.token.scheme = SCHEME_PEPPERED + 1;
         assert!(check(pat(&SECRET).expose(), &state).is_err());
         state.token.scheme = token::SCHEME_ERASED;
         state.token.digest = Digest::default();
@@ -310,15 +333,46 @@ mod tests {
     }
 
     #[test]
+    fn a_peppered_secret_is_right_by_the_mac_that_the_host_made_and_by_nothing_else() {
+        let mac = digest(&[1; 32]);
+        let with = |mac, state: &TokenState| {
+            let secret = pat(&SECRET);
+            check_token(secret.expose(), mac, (TOKEN, OWNER, TENANT), state, AUDIENCE, NOW)
+        };
+        let mut state = good();
+        (state.token.scheme, state.token.digest) = (SCHEME_PEPPERED, mac);
+        assert_eq!(with(Some(mac), &state), Ok(()));
+        assert_eq!(check_minted(&pat(&SECRET), &state, Some(mac)), Ok(()));
+        for wrong in [None, Some(digest(&SECRET)), Some(Digest::default())] {
+            assert!(with(wrong, &state).is_err(), "{wrong:?}");
+            assert!(check_minted(&pat(&SECRET), &state, wrong).is_err(), "{wrong:?}");
+        }
+        // What the other scheme stores is not taken for it, and the MAC not for what the other scheme stores.
+        state.token.digest = digest(&SECRET);
+        assert!(with(Some(mac), &state).is_err());
+        (state.token.scheme, state.token.digest) = (SCHEME_SHA256, mac);
+        assert!(with(Some(mac), &state).is_err());
+        // An overlap's secret may be of either scheme, whatever the current one's is.
+        state.token.digest = digest(&[6; 32]);
+        state.token.previous = Some(PreviousSecret {
+            scheme: SCHEME_PEPPERED,
+            digest: mac,
+            until: NOW + 1,
+        });
+        assert_eq!(with(Some(mac), &state), Ok(()));
+        assert!(with(None, &state).is_err());
+    }
+
+    #[test]
     fn a_secret_is_handed_out_only_if_it_is_the_stored_one() {
         let state = good();
-        assert_eq!(check_minted(&pat(&SECRET), &state), Ok(()));
+        assert_eq!(check_minted(&pat(&SECRET), &state, None), Ok(()));
         for other in [
             pat(&[6; 32]),
             compose(Kind::Pat, ELSE, &SECRET),
             compose(Kind::Session, TOKEN, &SECRET),
         ] {
-            assert!(check_minted(&other, &state).is_err());
+            assert!(check_minted(&other, &state, None).is_err());
         }
     }
 

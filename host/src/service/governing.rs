@@ -131,7 +131,8 @@ impl Patrol {
     pub(super) fn learn_rules(&self, policies: &Policies) {
         let configured = self.parameters();
         for (_, running) in policies.all() {
-            let call = Call::new(&self.store, self.now(), configured, Operation::Look, None);
+            let (store, keyring) = (&self.store, &self.keyring);
+            let call = Call::new(store, keyring, self.now(), configured, Operation::Look, None);
             // One that cannot say gets by with what was configured: no verdict rests on it.
             let rules = running.policy.describe(call).1;
             running.declare(configured, rules.map_or(configured, |said| said.parameters));

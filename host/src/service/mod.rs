@@ -25,6 +25,8 @@ mod floor;
 mod gateway;
 mod governing;
 mod housekeeping;
+mod moves;
+mod pepper;
 mod policies;
 mod question;
 mod releases;
@@ -52,6 +54,8 @@ use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
 use call::Call;
 use events::{AuditEvent, Journal};
+use moves::Moves;
+use pepper::Keyring;
 use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Question, Whose};
 use watch::Bell;
@@ -66,6 +70,7 @@ pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use pepper::PepperState;
 pub use policies::PassedOver;
 pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
@@ -144,6 +149,8 @@ pub struct Patrol {
     clock: Arc<dyn Clock>,
     audiences: RwLock<HashMap<String, Audience>>,
     journal: Journal,
+    keyring: Arc<Keyring>,
+    moves: Moves,
     stalled: AtomicBool,
     tally: Tally,
     bell: Bell,
@@ -198,14 +205,12 @@ impl Patrol {
         let store = SqliteStore::open(&settings.data, &options)?;
         let policy_config = &settings.config.policy;
         let options = Options {
-            isolation: policy_config.isolation(),
-            deadline: std::time::Duration::from_millis(policy_config.deadline.0),
             cache_dir: Some(
                 settings
                     .compiled
                     .unwrap_or_else(|| settings.data.join("compiled")),
             ),
-            ..Options::default()
+            ..policy_config.options()
         };
         let policies = match &settings.component {
             Some(component) => Policies::fixed(component, &options)?,
@@ -222,6 +227,8 @@ impl Patrol {
         };
         settings.clock.observe(store.read()?.clock_mark()?);
         let patrol = Self {
+            keyring: Arc::new(Keyring::new(&settings.data)),
+            moves: Moves::default(),
             data: settings.data,
             configured: ArcSwap::from_pointee(Configured::from(settings.config)),
             policies: ArcSwap::from_pointee(policies),
@@ -252,7 +259,7 @@ impl Patrol {
     }
 
     /// Puts another configuration in force, for all calls that begin from now on. How the policy component is run
-    /// (`isolation`, `warm_max_calls`, `deadline`) stays as it was when the data directory was opened.
+    /// (`isolation`, `warm_max_calls`, `deadline`, `memory`, `table_elements`) stays as it was when the data directory was opened.
     pub fn reconfigure(&self, config: Config) {
         self.configured.store(Arc::new(Configured::from(config)));
         self.learn_rules(&self.policies.load());
@@ -343,13 +350,14 @@ impl Patrol {
         self.policy_info().map(drop)
     }
 
-    /// Writes everything that waits to be written: uses and refusals.
+    /// Writes everything that waits to be written: uses and refusals, and then what policies want moved.
     ///
     /// # Errors
-    /// An outage of the store; nothing is lost then.
+    /// An outage of the store. No use and no refusal is lost then; a move is, until the token is used again.
     pub fn flush(&self) -> Result<(), Error> {
         self.store.flush()?;
-        Ok(self.journal.flush(self.now(), || self.store.begin())?)
+        self.journal.flush(self.now(), || self.store.begin())?;
+        self.make_moves()
     }
 
     /// The end of the audit chain, to be kept somewhere else.
@@ -415,6 +423,7 @@ impl Patrol {
         let parameters = self.parameters();
         let mut call = Call::new(
             &self.store,
+            &self.keyring,
             self.now(),
             parameters,
             question.operation(),
@@ -425,7 +434,9 @@ impl Patrol {
         let (mut call, answer) = question.put(&chosen.running.policy, call);
         let yes = call.settle(answer)?;
         let value = conclude(&mut call, yes)?;
+        let moved = call.moved;
         call.commit()?;
+        self.moves.note(moved);
         Ok(value)
     }
 

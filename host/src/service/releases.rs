@@ -15,6 +15,7 @@ use std::sync::{Arc, PoisonError};
 use patrol_policy::types::Id;
 
 use super::events::{AuditEvent, Caller};
+use super::pepper::KEYRING;
 use super::policies::{Loader, PassedOver, Policies, Running};
 use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
@@ -59,6 +60,19 @@ pub enum ReleaseError {
     /// It is active.
     #[error("this release is active already")]
     Active,
+    /// It cannot verify tokens that there are.
+    #[error(
+        "release {number} of {name} imports no keyring, and would refuse {tokens} tokens that are kept with the pepper: \
+         activate one that does, or add --allow-downgrade"
+    )]
+    Pepperless {
+        /// Its policy's name.
+        name: String,
+        /// Its number.
+        number: u32,
+        /// How many tokens are kept with the pepper.
+        tokens: u64,
+    },
     /// The built-in policy is active.
     #[error("the built-in policy is active: there is nothing to roll back")]
     BuiltIn,
@@ -209,14 +223,19 @@ impl Patrol {
     /// The step at which it was refused, and what to do.
     pub fn stage(&self, caller: &Caller, release: &Release) -> Result<Staged, ReleaseError> {
         self.check_release(release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let shelf = Shelf::of(&self.data);
         let failed = |source| ReleaseError::Shelf {
             path: shelf.directory().to_owned(),
             source,
         };
         shelf.make().map_err(failed)?;
-        let differs = trial::run(&shelf.scratch(), release.component(), &self.config().policy)?;
+        let differs = trial::run(
+            &shelf.scratch(),
+            &self.options,
+            release.component(),
+            &self.config().policy,
+        )?;
         shelf.keep(release).map_err(failed)?;
         let manifest = release.manifest();
         let row = ReleaseRow {
@@ -256,13 +275,20 @@ impl Patrol {
     ) -> Result<ReleaseRow, ReleaseError> {
         let (row, release) = self.release(id)?;
         self.check_release(&release)?;
-        trial::read(release.component())?;
+        trial::read(release.component(), &self.options)?;
         let _order = self.activating.lock().unwrap_or_else(PoisonError::into_inner);
         let config = self.config();
         let running = self
             .loader(&config.policy)
             .release(row.clone())
             .map_err(|why| Unfit::at(Step::Compile, why))?;
+        if !allow_downgrade && !running.policy.imports().iter().any(|name| name == KEYRING) {
+            let tokens = self.count_peppered()?;
+            if tokens > 0 {
+                let ReleaseRow { name, number, .. } = row;
+                return Err(ReleaseError::Pepperless { name, number, tokens });
+            }
+        }
         let mut transaction = self.store.begin()?;
         if let Some(active) = transaction.activations(tenant)?.first() {
             if active.digest == row.digest {
@@ -374,6 +400,7 @@ impl Patrol {
 
     fn check_release(&self, release: &Release) -> Result<(), Unfit> {
         let policy = &self.config().policy;
+        release.check_size(policy.max_component.bytes())?;
         release.check(&policy.trusted_keys(), policy.allow_unsigned)
     }
 }

@@ -5,8 +5,8 @@
 //! *binding* ones, and a policy that fails one of them is refused. In the others it may differ, since it may be stricter
 //! than the rules ask: that is no reason to refuse it, and one to say so. A fault is: it is no other opinion, but none.
 //!
-//! Compiling and asking happen on a thread of its own, which is waited for no longer than [`COMPILING`] and
-//! [`ANSWERING`]. A compiler cannot be interrupted: a thread that takes longer is left behind, and its directory with it,
+//! Compiling and asking happen on a thread of its own, which is waited for no longer than `[policy] trial` says, for each
+//! of the two. A compiler cannot be interrupted: a thread that takes longer is left behind, and its directory with it,
 //! until the process ends.
 //!
 //! Scenarios run whole [`Patrol`](super::Patrol)s, and so stand above this module in all but this: here they are used as
@@ -23,13 +23,8 @@ use super::call::Call;
 use crate::config::PolicyConfig;
 use crate::policy::{LoadError, Options, Policy};
 use crate::release::{Step, Unfit};
-use crate::scenario::{Bench, Report, Scenario, Terms, shipped};
-
-/// How long a policy may take to be compiled and started.
-pub(super) const COMPILING: Duration = Duration::from_secs(30);
-
-/// How long it may take for all of its answers. A tenth of it is much, but machines are busy.
-pub(super) const ANSWERING: Duration = Duration::from_secs(60);
+use crate::scenario::{Bench, Report, Scenario, shipped};
+use crate::time::print_duration;
 
 /// What the thread says.
 enum Told {
@@ -40,40 +35,53 @@ enum Told {
 }
 
 /// Whether a component is a policy for this host, before anything of it is compiled.
-pub(super) fn read(component: &[u8]) -> Result<(), Unfit> {
-    Policy::<Call>::check(component).map_err(|error| unfit(&error))
+pub(super) fn read(component: &[u8], options: &Options) -> Result<(), Unfit> {
+    Policy::<Call>::check(component, options).map_err(|error| unfit(&error))
 }
 
-/// Tries out a component in a directory that is made for it, and removed; in which scenarios it differs.
-pub(super) fn run(scratch: &Path, component: &[u8], config: &PolicyConfig) -> Result<Vec<Report>, Unfit> {
+/// Tries out a component in a directory that is made for it, and removed; in which scenarios it differs. Its compiled
+/// code stays in the cache, so that what is activated later need not be compiled again.
+pub(super) fn run(
+    scratch: &Path,
+    options: &Options,
+    component: &[u8],
+    config: &PolicyConfig,
+) -> Result<Vec<Report>, Unfit> {
     let (tell, told) = channel();
+    let patience_ms = config.trial.0;
+    let patience = Duration::from_millis(patience_ms);
     let (directory, component) = (scratch.to_owned(), Arc::<[u8]>::from(component));
     let config = config.clone();
+    let options = Options {
+        cache_dir: options.cache_dir.clone(),
+        ..config.options()
+    };
     let started = std::thread::Builder::new()
         .name("trial".to_owned())
         .spawn(move || {
-            let verdict = try_out(&directory, component, &config, &tell);
+            let verdict = try_out(&directory, &options, component, &config, &tell);
             // Best effort: nothing of this name is ever read.
             let _ = std::fs::remove_dir_all(&directory);
             // Nobody waits for it any more, where it took too long.
             let _ = tell.send(Told::Verdict(verdict));
         });
     started.map_err(|error| Unfit::at(Step::Compile, format!("it cannot be tried out: {error}")))?;
-    let late = |step, what: &str, patience: Duration| {
-        let why = format!("{what} took longer than {} s", patience.as_secs());
+    let late = |step, what: &str| {
+        let patience = print_duration(patience_ms);
+        let why = format!("{what} took longer than the {patience} of `[policy] trial`");
         Err(Unfit::at(step, why))
     };
     let gone = || Err(Unfit::at(Step::Answers, "the trial ended without a verdict"));
-    match told.recv_timeout(COMPILING) {
+    match told.recv_timeout(patience) {
         Ok(Told::Compiled) => {}
         Ok(Told::Verdict(verdict)) => return verdict,
-        Err(RecvTimeoutError::Timeout) => return late(Step::Compile, "to compile and start it", COMPILING),
+        Err(RecvTimeoutError::Timeout) => return late(Step::Compile, "to compile and start it"),
         Err(RecvTimeoutError::Disconnected) => return gone(),
     }
-    match told.recv_timeout(ANSWERING) {
+    match told.recv_timeout(patience) {
         Ok(Told::Verdict(verdict)) => verdict,
         Ok(Told::Compiled) | Err(RecvTimeoutError::Disconnected) => gone(),
-        Err(RecvTimeoutError::Timeout) => late(Step::Answers, "its answers", ANSWERING),
+        Err(RecvTimeoutError::Timeout) => late(Step::Answers, "its answers"),
     }
 }
 
@@ -87,7 +95,7 @@ fn load(component: &[u8], options: &Options) -> Result<(), Unfit> {
 /// A component that is not loaded, by the step at which that was seen.
 fn unfit(error: &LoadError) -> Unfit {
     let step = match error {
-        LoadError::TooLarge(_) => Step::Size,
+        LoadError::TooLarge { .. } => Step::Size,
         LoadError::NotAComponent(_) => Step::Parse,
         LoadError::Imports(_)
         | LoadError::ImportTypes(_)
@@ -103,6 +111,7 @@ fn unfit(error: &LoadError) -> Unfit {
 
 fn try_out(
     directory: &Path,
+    options: &Options,
     component: Arc<[u8]>,
     config: &PolicyConfig,
     tell: &Sender<Told>,
@@ -113,17 +122,13 @@ fn try_out(
     let _ = std::fs::remove_dir_all(directory);
     let made = DirBuilder::new().mode(0o700).create(directory);
     made.map_err(|error| unable(&error))?;
-    let options = Options {
-        isolation: config.isolation(),
-        deadline: Duration::from_millis(config.deadline.0),
-        cache_dir: Some(directory.join("compiled")),
-        ..Options::default()
-    };
-    load(&component, &options)?;
+    load(&component, options)?;
     let _ = tell.send(Told::Compiled);
 
+    let own = directory.join("compiled");
+    let compiled = options.cache_dir.as_deref().unwrap_or(&own);
     let scenarios = shipped().map_err(|error| unable(&error))?;
-    let bench = Bench::within(directory, component, Terms::of(config));
+    let bench = Bench::within(directory, compiled, component, config.clone());
     let described = bench.describe().map_err(|error| unable(&error))?;
     described.map_err(|error| {
         let why = format!("it does not say what it is: {error}");

@@ -10,6 +10,7 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod pepper;
 mod releases;
 mod rows;
 mod sites;
@@ -27,6 +28,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
@@ -127,7 +129,7 @@ pub trait Store: Send + Sync + 'static {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadAccounts + ReadReleases + ReadSites {
+pub trait Read: ReadAccounts + ReadPepper + ReadReleases + ReadSites {
     /// The policy's view of a token; see `wit/storage.wit` for this and the next ones.
     fn token_state(&self, id: Id) -> Result<Option<TokenState>>;
     /// A user as the policy sees it.
@@ -191,7 +193,7 @@ pub trait Read: ReadAccounts + ReadReleases + ReadSites {
 }
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
-pub trait Transaction: Read + WriteAccounts + WriteReleases + WriteSites {
+pub trait Transaction: Read + WriteAccounts + WritePepper + WriteReleases + WriteSites {
     /// Stores a new token (R2).
     fn insert_token(&mut self, token: &Token, name: &str) -> Result<()>;
     /// Replaces a token's secret.

@@ -12,6 +12,7 @@
     reason = "a broken promise is a panic, which is what the fuzzer looks for"
 )]
 
+use patrol::journal::fuzz as journal;
 use patrol::policy::{Options, Policy};
 use patrol::release::{Manifest, Release};
 use patrol::scenario::Scenario;
@@ -33,12 +34,12 @@ pub fn release(data: &[u8]) {
         assert!(release.signer().is_none(), "nobody is trusted");
     }
     // Whatever the checks say, the next step must stand it.
-    let _ = Policy::<MemoryHost>::check(release.component());
+    let _ = Policy::<MemoryHost>::check(release.component(), &Options::default());
 }
 
 /// A component on its way from bytes to a verdict; what is compiled is small.
 pub fn component(data: &[u8]) {
-    if Policy::<MemoryHost>::check(data).is_err() || data.len() > SMALL {
+    if Policy::<MemoryHost>::check(data, &Options::default()).is_err() || data.len() > SMALL {
         return;
     }
     let Ok(policy) = Policy::<MemoryHost>::load(data, &Options::default()) else {
@@ -49,6 +50,32 @@ pub fn component(data: &[u8]) {
     let rows = host.rows.clone();
     let (back, _) = policy.describe(host);
     assert!(back.rows == rows, "a description changes nothing");
+}
+
+/// A segment of the journal: any bytes, and one that is whole but for some bytes of it.
+pub fn journal(data: &[u8]) {
+    const KEY: [u8; 32] = [7; 32];
+    let _ = journal::parse(data, &KEY, 1);
+    let (change, body) = data.split_first_chunk::<8>().unwrap_or((&[0; 8], data));
+    let written = vec![journal::records(body)];
+    let whole = journal::build(&written, &KEY, 1).expect("what was read can be sealed");
+    let read = journal::parse(&whole, &KEY, 1);
+    assert!(read.troubles.is_empty(), "{:?}", read.troubles);
+    let mut sorted = written.concat();
+    sorted.sort_by_key(|record| record.at);
+    assert!(read.records == sorted, "what was written is read");
+    // Whatever was altered is told, and nothing is read that was not written.
+    let (at, with) = change.split_at(4);
+    let at = u32::from_be_bytes(at.try_into().unwrap()) as usize % whole.len();
+    let mut altered = whole.clone();
+    for (byte, with) in altered[at..].iter_mut().zip(with) {
+        *byte ^= with;
+    }
+    if altered != whole {
+        let read = journal::parse(&altered, &KEY, 1);
+        assert!(!read.troubles.is_empty(), "byte {at} of {}", whole.len());
+        assert!(read.records.iter().all(|record| sorted.contains(record)));
+    }
 }
 
 /// The manifest of a release.
@@ -122,8 +149,9 @@ mod tests {
 
     type Target = (&'static str, fn(&[u8]));
 
-    const TARGETS: [Target; 5] = [
+    const TARGETS: [Target; 6] = [
         ("component", component),
+        ("journal", super::journal),
         ("manifest", manifest),
         ("release", release),
         ("scenario", scenario),
@@ -165,10 +193,15 @@ mod tests {
         some("component", &|seed| {
             seed.len() <= SMALL && Policy::<MemoryHost>::load(seed, &Options::default()).is_ok()
         });
+        some("journal", &|seed| {
+            seed.get(8..)
+                .is_some_and(|body| !journal::records(body).is_empty())
+        });
         some("manifest", &|seed| Manifest::parse(seed).is_ok());
         some("release", &|seed| {
             Release::parse(seed).is_ok_and(|release| {
-                release.check(&[], true).is_ok() && Policy::<MemoryHost>::check(release.component()).is_ok()
+                release.check(&[], true).is_ok()
+                    && Policy::<MemoryHost>::check(release.component(), &Options::default()).is_ok()
             })
         });
         some("release", &|seed| {
@@ -220,6 +253,30 @@ mod tests {
             write("manifest", name, release.manifest().text().unwrap().as_bytes());
         }
         write("manifest", "not-canonical", b"name = 'x'\nrelease = +1\n[more]\n");
+
+        // A record: its time, its length and what it says; then one of another segment, and one that is cut short.
+        let record = |at: u64, bytes: &[u8]| {
+            let length = u32::try_from(bytes.len()).unwrap();
+            [&at.to_le_bytes()[..], &length.to_le_bytes(), bytes].concat()
+        };
+        let two = [record(5, b"first"), record(7, b"second")].concat();
+        write(
+            "journal",
+            "two-records",
+            &[&[0, 0, 0, 40, 1, 0, 0, 0][..], &two].concat(),
+        );
+        write(
+            "journal",
+            "unaltered",
+            &[&[0; 8][..], &record(5, b"first")].concat(),
+        );
+        write(
+            "journal",
+            "cut-short",
+            &[&[0, 0, 0, 99, 0, 2, 0, 0][..], &two[..30]].concat(),
+        );
+        let whole = journal::build(&[journal::records(&two)], &[7; 32], 1).unwrap();
+        write("journal", "segment", &whole);
 
         let (id, secret) = (
             Id {

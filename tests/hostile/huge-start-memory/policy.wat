@@ -1,3 +1,3 @@
-;; Starts with 64 MiB, more than a slot of the pool holds.
+;; Starts with 128 MiB, more than a slot of the pool holds.
 (module
-  (memory (export "memory") 1024))
+  (memory (export "memory") 2048))

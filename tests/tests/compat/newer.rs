@@ -37,7 +37,7 @@ fn policy(wit: &Path, wat: &str) -> Vec<u8> {
 }
 
 fn refused(component: &[u8]) -> LoadError {
-    let checked = Policy::<MemoryHost>::check(component).unwrap_err();
+    let checked = Policy::<MemoryHost>::check(component, &Options::default()).unwrap_err();
     // Loading says the same: it looks first, too.
     assert_eq!(
         Policy::<MemoryHost>::load(component, &Options::default()).err(),
@@ -106,7 +106,7 @@ fn an_interface_or_a_function_that_is_not_here_yet_is_named() {
     // What it could import does not count, only what it does import.
     let clock = "(import \"patrol:policy/clock@0.1.7\" \"now\" (func (result i64)))";
     let component = policy(&wit, clock);
-    assert_eq!(Policy::<MemoryHost>::check(&component), Ok(()));
+    assert_eq!(Policy::<MemoryHost>::check(&component, &Options::default()), Ok(()));
     Policy::<MemoryHost>::load(&component, &Options::default()).unwrap();
 }
 

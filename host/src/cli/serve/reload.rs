@@ -61,6 +61,11 @@ fn needs_restart(started: &Config, now: &Config) -> Vec<&'static str> {
         ),
         ("policy.isolation", before.isolation() != policy.isolation()),
         ("policy.deadline", before.deadline != policy.deadline),
+        ("policy.memory", before.memory != policy.memory),
+        (
+            "policy.table_elements",
+            before.table_elements != policy.table_elements,
+        ),
     ];
     let changed = changed.into_iter().filter(|(_, changed)| *changed);
     changed.map(|(key, _)| key).collect()
@@ -85,8 +90,17 @@ mod tests {
         );
         now.server.metrics = Some(now.server.listen);
         now.policy.deadline = Millis(1);
+        now.policy.table_elements = 7;
         now.policy.isolation = IsolationName::Warm;
         let named = needs_restart(&started, &now);
-        assert_eq!(named, ["server.metrics", "policy.isolation", "policy.deadline"]);
+        assert_eq!(
+            named,
+            [
+                "server.metrics",
+                "policy.isolation",
+                "policy.deadline",
+                "policy.table_elements"
+            ]
+        );
     }
 }

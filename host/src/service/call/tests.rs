@@ -71,7 +71,8 @@ fn session(id: Id, token: Id) -> Session {
 /// A store with two owners, who have a token with a session each.
 struct World {
     store: Arc<dyn Store>,
-    _dir: tempfile::TempDir,
+    keyring: Arc<Keyring>,
+    dir: tempfile::TempDir,
 }
 
 impl World {
@@ -107,7 +108,8 @@ impl World {
             transaction.insert_session(&session(opened, of)).unwrap();
         }
         transaction.commit().unwrap();
-        Self { store, _dir: dir }
+        let keyring = Arc::new(Keyring::new(dir.path()));
+        Self { store, keyring, dir }
     }
 
     fn call(&self, operation: Operation) -> Call {
@@ -116,7 +118,14 @@ impl World {
             Operation::Look | Operation::Authenticate | Operation::CheckSession
         );
         let transaction = writes.then(|| self.store.begin().unwrap());
-        Call::new(&self.store, NOW, Parameters::default(), operation, transaction)
+        Call::new(
+            &self.store,
+            &self.keyring,
+            NOW,
+            Parameters::default(),
+            operation,
+            transaction,
+        )
     }
 }
 
@@ -176,6 +185,158 @@ fn a_rotation_keeps_the_replaced_secret_for_as_long_as_was_asked_for() {
     let kept = previous(Digest::default(), NOW + 60_000);
     call.replace_secret(TOKEN, 1, 1, Digest::default(), kept).unwrap();
     assert!(!is_breach(&mut call, ()));
+}
+
+#[test]
+fn a_secret_is_stored_under_the_pepper_once_the_policy_has_asked_for_it() {
+    let world = World::new();
+    let mut call = world.call(issue());
+    let mac = call.mac(digest(1)).unwrap();
+    let peppered = Token {
+        scheme: 2,
+        digest: mac,
+        ..token(NEW, OWNER)
+    };
+    call.insert_token(&peppered, "new").unwrap();
+    assert!(!is_breach(&mut call, ()));
+    call.commit().unwrap();
+
+    let mut call = world.call(ROTATE);
+    let mac = call.mac(digest(2)).unwrap();
+    let kept = previous(Digest::default(), NOW + 60_000);
+    call.replace_secret(TOKEN, 1, 2, mac, kept).unwrap();
+    assert!(!is_breach(&mut call, ()));
+    call.commit().unwrap();
+    let stored = world.store.token(TOKEN).unwrap().unwrap().state.token;
+    assert_eq!((stored.scheme, stored.digest, stored.previous), (2, mac, kept));
+    // The same pepper, then and now, in this process and in another.
+    let another = Arc::new(Keyring::new(world.dir.path()));
+    let mut call = Call::new(
+        &world.store,
+        &another,
+        NOW,
+        Parameters::default(),
+        Operation::Look,
+        None,
+    );
+    assert_eq!(call.mac(digest(2)), Ok(mac));
+}
+
+#[test]
+fn a_move_of_the_presented_token_is_noted_and_not_made() {
+    let world = World::new();
+    for operation in [Operation::Authenticate, Operation::OpenSession] {
+        let mut call = world.call(operation);
+        let mac = call.mac(Digest::default()).unwrap();
+        call.get_token(TOKEN).unwrap();
+        call.replace_secret(TOKEN, 0, 2, mac, None).unwrap();
+        assert!(!is_breach(&mut call, ()));
+        assert_eq!(call.moved.map(|moved| moved.token()), Some(TOKEN));
+        // Twice is once too often.
+        let again = call.replace_secret(TOKEN, 0, 2, mac, None);
+        assert_eq!(again, Err(Outage::Unavailable));
+        assert!(is_breach(&mut call, ()));
+        drop(call);
+        let stored = world.store.token(TOKEN).unwrap().unwrap().state.token;
+        assert_eq!((stored.scheme, stored.digest), (1, Digest::default()));
+    }
+}
+
+#[test]
+fn a_move_to_anything_but_the_mac_or_on_the_way_to_a_no_is_a_breach() {
+    let world = World::new();
+    let attempts: &[(&str, Write)] = &[
+        ("another digest", |call| {
+            call.replace_secret(TOKEN, 0, 2, digest(1), None)
+        }),
+        ("the MAC of another digest", |call| {
+            let mac = call.mac(digest(1))?;
+            call.replace_secret(TOKEN, 0, 2, mac, None)
+        }),
+        ("another token", |call| {
+            let mac = call.mac(Digest::default())?;
+            call.replace_secret(OTHER_TOKEN, 0, 2, mac, None)
+        }),
+        ("another generation", |call| {
+            let mac = call.mac(Digest::default())?;
+            call.replace_secret(TOKEN, 1, 2, mac, None)
+        }),
+        ("a secret beside it", |call| {
+            let mac = call.mac(Digest::default())?;
+            call.replace_secret(TOKEN, 0, 2, mac, previous(digest(1), NOW + 1))
+        }),
+        ("a scheme without a key", |call| {
+            call.replace_secret(TOKEN, 0, 1, digest(1), None)
+        }),
+        ("an erased digest", |call| {
+            call.replace_secret(TOKEN, 0, 0, Digest::default(), None)
+        }),
+        ("no change", |call| {
+            call.replace_secret(TOKEN, 0, 1, Digest::default(), None)
+        }),
+    ];
+    for operation in [Operation::Authenticate, Operation::OpenSession] {
+        for (what, attempt) in attempts {
+            let mut call = world.call(operation.clone());
+            call.mac(digest(9)).unwrap();
+            call.get_token(TOKEN).unwrap();
+            assert_eq!(attempt(&mut call), Err(Outage::Unavailable), "{what}");
+            assert!(is_breach(&mut call, ()), "{what}");
+        }
+        let mut call = world.call(operation);
+        let mac = call.mac(Digest::default()).unwrap();
+        call.get_token(TOKEN).unwrap();
+        call.replace_secret(TOKEN, 0, 2, mac, None).unwrap();
+        let refusal = patrol_policy::types::Refusal {
+            reason: patrol_policy::types::RefusalReason::WrongSecret,
+            token: None,
+        };
+        let answer: Result<(), _> = Err(Ending::Refused(refusal));
+        assert!(matches!(call.settle(answer), Err(Error::Fault(_))));
+    }
+}
+
+#[test]
+fn without_the_pepper_there_is_no_verdict_on_what_it_keeps_and_one_on_all_else() {
+    let world = World::new();
+    let mut call = world.call(ROTATE);
+    let mac = call.mac(digest(2)).unwrap();
+    call.replace_secret(TOKEN, 1, 2, mac, None).unwrap();
+    call.commit().unwrap();
+    std::fs::remove_file(world.dir.path().join("pepper.key")).unwrap();
+    let world = World {
+        keyring: Arc::new(Keyring::new(world.dir.path())),
+        ..world
+    };
+    for (operation, token, matters) in [
+        (issue(), None, true),
+        (Operation::Authenticate, Some(TOKEN), true),
+        (Operation::Authenticate, Some(OTHER_TOKEN), false),
+        (Operation::OpenSession, Some(TOKEN), true),
+        (Operation::OpenSession, Some(OTHER_TOKEN), false),
+    ] {
+        let mut call = world.call(operation);
+        if let Some(token) = token {
+            call.get_token(token).unwrap();
+        }
+        assert_eq!(call.mac(digest(1)), Err(Outage::Unavailable));
+        // Whatever the policy makes of it, a no as well.
+        let refusal = patrol_policy::types::Refusal {
+            reason: patrol_policy::types::RefusalReason::WrongSecret,
+            token,
+        };
+        let answer: Result<(), _> = Err(Ending::Refused(refusal));
+        let settled = call.settle(answer);
+        assert_eq!(matches!(settled, Err(Error::Outage(_))), matters, "{settled:?}");
+    }
+    assert!(!world.dir.path().join("pepper.key").exists());
+}
+
+fn digest(a: u64) -> Digest {
+    Digest {
+        a,
+        ..Digest::default()
+    }
 }
 
 fn is_breach<T>(call: &mut Call, answer: T) -> bool {

@@ -13,6 +13,7 @@ mod columns;
 mod connections;
 mod error;
 mod open;
+mod pepper;
 mod queries;
 mod read;
 mod releases;

@@ -33,6 +33,7 @@ const MIGRATIONS: &[&str] = &[
     TENANT_RELEASES,
     PROVEN_RELEASES,
     DUE_BY_OWNER,
+    PEPPER,
 ];
 
 const VERSION_1: &str = "
@@ -238,6 +239,9 @@ DROP INDEX token_owner;
 CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch,
     min(expires, coalesce(last_used, created) + 1296000000));
 ";
+
+/// How to tell the pepper, which is not here, from another.
+const PEPPER: &str = "ALTER TABLE meta ADD COLUMN pepper_check BLOB CHECK (length(pepper_check) = 32);";
 
 /// The schema version that this build reads and writes.
 pub(super) fn current_version() -> i64 {
