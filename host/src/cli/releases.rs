@@ -3,7 +3,7 @@
 use serde::Serialize;
 
 use super::failure::Exit;
-use super::print::{date, hex, plain};
+use super::print::{count, date, hex, plain};
 use super::reach::Reached;
 use super::{Session, caller_name, who};
 use crate::control::{Governing, Status, Verb};
@@ -194,7 +194,14 @@ fn state(listed: &Listed) -> String {
         let since = since.map(|since| format!(" since {since}")).unwrap_or_default();
         let watched = runs.watched.map(|watched| {
             let crate::control::Watched { calls, faults } = watched;
-            format!(", watched ({faults} faults in the last {calls} calls)")
+            match calls {
+                0 => ", watched".to_owned(),
+                _ => format!(
+                    ", watched: {} in the last {}",
+                    count(faults.into(), "fault"),
+                    count(calls.into(), "call")
+                ),
+            }
         });
         words.push(format!(
             "{active}{}{since}{}",

@@ -192,7 +192,7 @@ fn a_data_file_from_before_there_were_sites_gets_one_for_each_tenant() {
     raw(dir.path())
         .execute_batch(
             "DROP TABLE activation; DROP TABLE release; DROP TABLE site; DROP TABLE account_session; DROP INDEX user_page; DROP INDEX audit_hour;
-             ALTER TABLE user DROP COLUMN password_epoch; PRAGMA user_version = 2;",
+             ALTER TABLE user DROP COLUMN password_epoch; ALTER TABLE meta DROP COLUMN pepper_check; PRAGMA user_version = 2;",
         )
         .unwrap();
     let store = open(dir.path());

@@ -81,7 +81,7 @@ fn the_first_step_that_fails_is_named_whatever_else_is_wrong() {
     );
     // Each is wrong in one thing less than the one before it.
     let cases: [(Step, Vec<u8>, &str); 11] = [
-        (Step::Size, vec![b'x'; 3 << 20], "3145728 bytes"),
+        (Step::Size, vec![b'x'; 34 << 20], "35651584 bytes"),
         (Step::Form, b"patrol-release-9\n".to_vec(), "upgrade patrol first"),
         (
             Step::Digest,
