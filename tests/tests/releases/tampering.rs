@@ -220,7 +220,7 @@ fn compiled_code_that_was_altered_is_not_run_but_compiled_again() {
         .partition(|file| file.ends_with(built_in));
     let (other, file) = (fs::read(&other[0]).unwrap(), &own[0]);
     let name = file.to_str().unwrap().to_owned();
-    let good = fs::read(&file).unwrap();
+    let good = fs::read(file).unwrap();
     let flip = |at: usize| {
         let mut altered = good.clone();
         altered[at] ^= 1;
@@ -250,9 +250,9 @@ fn compiled_code_that_was_altered_is_not_run_but_compiled_again() {
             said.contains("compiled again") && said.contains(says) && said.contains(&name),
             "{what}: {said}"
         );
-        assert!(fs::read(&file).unwrap() == good, "{what}: it was written anew");
+        assert!(fs::read(file).unwrap() == good, "{what}: it was written anew");
     }
-    fs::set_permissions(&file, fs::Permissions::from_mode(0o620)).unwrap();
+    fs::set_permissions(file, fs::Permissions::from_mode(0o620)).unwrap();
     let (runs, said) = said_by(&maker, || running(&maker));
     assert_eq!(runs, active);
     assert!(
