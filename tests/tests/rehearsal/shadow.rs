@@ -154,3 +154,32 @@ fn a_shadow_ends_by_itself_and_with_the_next_one() {
     let unknown = kept.patrol.shadow(&kept.lock, &admin, "ffff", None, None);
     assert!(unknown.is_err());
 }
+
+#[test]
+fn what_a_tenants_own_release_decided_is_rehearsed_for_that_tenant_alone() {
+    let kept = Kept::new();
+    kept.user("ann");
+    let token = kept.token("ann", "one");
+    kept.verify(&token);
+    let (id, admin) = (staged(&kept), Caller::operator(None));
+    let acme = Some(kept.patrol.tenant("acme").unwrap().id);
+    kept.patrol
+        .activate(&kept.lock, &admin, &id, acme, false)
+        .unwrap();
+    kept.verify(&token);
+    kept.verify(&token);
+    let rehearse = |tenant| {
+        let component = policies::read("stricter");
+        let mut rehearsal = kept.patrol.rehearse_component(&component, tenant).unwrap();
+        for exchange in kept.journal() {
+            rehearsal.play(&exchange).unwrap();
+        }
+        rehearsal.report().unwrap()
+    };
+    let (everybody, own) = (rehearse(None), rehearse(acme));
+    assert_eq!((everybody.totals.calls, everybody.totals.elsewhere), (2, 2));
+    assert_eq!((own.totals.calls, own.totals.elsewhere), (2, 2));
+    // It is what the stricter policy said.
+    assert_eq!(own.changes, []);
+    assert_ne!(everybody.changes, []);
+}
