@@ -46,7 +46,8 @@ pub(super) struct RehearseArgs {
     /// Only decisions since then: a duration back from now, a date or an instant [default: all that there are]
     #[arg(long, value_name = "TIME")]
     since: Option<Bound>,
-    /// Decisions about this tenant, which has a release of its own: its name or UUID [default: everybody's but those]
+    /// Decisions about this tenant alone, as if the release were its own: its name or UUID [default: all but those about
+    /// tenants that had a release of their own]
     #[arg(long)]
     tenant: Option<String>,
 }
@@ -82,6 +83,19 @@ pub(super) fn run(session: &mut Session, args: &RehearseArgs) -> anyhow::Result<
     let mut damage = Damage::of(&reader);
     let (first, last) = play(&mut rehearsal, &reader, since, expected, &mut damage)?;
     let report = rehearsal.report()?;
+    if report.totals.calls == 0 && report.totals.elsewhere > 0 {
+        // That nothing would change is no answer where nothing was asked.
+        return Err(Failure::Nothing(format!(
+            "the journal in {} has {}, and none that this release would decide{}",
+            directory.display(),
+            count(report.totals.elsewhere, "decision"),
+            match args.tenant {
+                Some(_) => ": none is about this tenant",
+                None => ": all are about tenants that had a release of their own, see --tenant",
+            }
+        ))
+        .into());
+    }
     let rehearsed = Rehearsed {
         candidate: &name,
         since: args.since.map(|_| rfc3339(since)),
@@ -342,7 +356,7 @@ fn summary(rehearsed: &Rehearsed<'_>) -> Vec<String> {
     )];
     if totals.elsewhere > 0 {
         lines.push(format!(
-            "left out: {} that another policy decides",
+            "left out: {} that this release would not decide",
             count(totals.elsewhere, "call")
         ));
     }

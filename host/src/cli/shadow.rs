@@ -33,7 +33,7 @@ pub(super) struct ShadowArgs {
     /// When it ends by itself [default: when it is told to]
     #[arg(long = "for", value_name = "DURATION", value_parser = parse_duration)]
     lasting: Option<Duration>,
-    /// Beside the release of this tenant: its name or UUID [default: beside everybody's]
+    /// Beside what decides about this tenant, and for nobody else: its name or UUID [default: beside everybody's]
     #[arg(long)]
     tenant: Option<String>,
 }

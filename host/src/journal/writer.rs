@@ -6,7 +6,7 @@
 mod scribe;
 
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::thread::JoinHandle;
@@ -22,12 +22,19 @@ use crate::time::Clock;
 /// Records that may wait to be written down: what comes in some tenths of a second at the highest rates, should the
 /// disk take that long.
 const QUEUE: usize = 8_192;
+/// Bytes of memory that they may take, about, as far as [`Encode::size`] says.
+const QUEUE_BYTES: usize = 64 << 20;
 
 /// What can be written down. It is turned into bytes on the writing thread, not on the request's. As it waits in a
 /// queue with room for 8,192, a large one should be boxed.
 pub trait Encode: Send + 'static {
     /// When it was, ms since the epoch.
     fn at(&self) -> Timestamp;
+
+    /// About how many bytes of memory it takes besides itself. It is always the same of the same record.
+    fn size(&self) -> usize {
+        0
+    }
 
     /// Appends its bytes, [`LARGEST_RECORD`](super::LARGEST_RECORD) of them at most.
     ///
@@ -72,6 +79,8 @@ struct Shared {
     lost: AtomicU64,
     /// Dropped by requests.
     overrun: AtomicU64,
+    /// Bytes of the records in the queue.
+    waiting: AtomicUsize,
     bytes: AtomicU64,
     segments: AtomicU64,
     /// `u64::MAX` where there is none.
@@ -116,6 +125,7 @@ impl<T: Encode> Writer<T> {
                 appended: AtomicU64::new(0),
                 lost: AtomicU64::new(0),
                 overrun: AtomicU64::new(0),
+                waiting: AtomicUsize::new(0),
                 bytes: AtomicU64::new(0),
                 segments: AtomicU64::new(0),
                 oldest: AtomicU64::new(u64::MAX),
@@ -167,11 +177,15 @@ impl<T: Encode> Writer<T> {
         if !self.is_on() {
             return;
         }
-        let pushed = self
-            .queue
-            .get()
-            .is_some_and(|queue| queue.try_send(Message::Record(record)).is_ok());
+        let size = record.size();
+        let waiting = &self.shared.waiting;
+        // Counted before it can be taken, so that the count never goes below nothing.
+        let before = waiting.fetch_add(size, Ordering::Relaxed);
+        let room = before.saturating_add(size) <= QUEUE_BYTES;
+        let queue = self.queue.get().filter(|_| room);
+        let pushed = queue.is_some_and(|queue| queue.try_send(Message::Record(record)).is_ok());
         if !pushed {
+            waiting.fetch_sub(size, Ordering::Relaxed);
             self.shared.overrun.fetch_add(1, Ordering::Relaxed);
         }
     }

@@ -33,6 +33,10 @@ impl Encode for Arc<Exchange> {
         self.at
     }
 
+    fn size(&self) -> usize {
+        Exchange::size(self)
+    }
+
     fn encode(&self, into: &mut Vec<u8>) -> Result<(), Unwritable> {
         Exchange::encode(self, into).map_err(|_| Unwritable)
     }

@@ -7,9 +7,9 @@
 mod work;
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::sync::mpsc::{SyncSender, sync_channel};
-use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, TryLockError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
@@ -27,6 +27,8 @@ use work::Work;
 
 /// Decisions that may wait for the candidate: what comes in within a second or so at high rates.
 const QUEUE: usize = 16_384;
+/// Bytes of memory that they may take: what storage answered to one decision may be a long list.
+const QUEUE_BYTES: usize = 64 << 20;
 /// Differences that are listed, the latest.
 const LATEST: usize = 100;
 /// Tokens that are told apart for each kind of change. Of more, it is said that there are that many at least.
@@ -47,7 +49,7 @@ pub struct ShadowStatus {
     pub version: String,
     /// Its number.
     pub number: u32,
-    /// The tenant whose decisions it hears; none: everybody's but those of tenants with a policy of their own.
+    /// The tenant about whom it hears; none: about everybody but tenants with a policy of their own.
     pub tenant: Option<Id>,
     /// When it began, ms since the epoch.
     pub began: Timestamp,
@@ -117,11 +119,33 @@ pub struct ShadowDifference {
 struct Ear {
     queue: SyncSender<Arc<Exchange>>,
     dropped: AtomicU64,
+    /// Bytes of what waits, about.
+    waiting: AtomicUsize,
+}
+
+impl Ear {
+    const fn new(queue: SyncSender<Arc<Exchange>>) -> Self {
+        Self {
+            queue,
+            dropped: AtomicU64::new(0),
+            waiting: AtomicUsize::new(0),
+        }
+    }
+
+    /// An exchange waits no more.
+    fn taken(&self, exchange: &Exchange) {
+        self.waiting.fetch_sub(exchange.size(), Ordering::Relaxed);
+    }
 }
 
 impl Listener for Ear {
     fn hear(&self, exchange: &Arc<Exchange>) {
-        if self.queue.try_send(Arc::clone(exchange)).is_err() {
+        let size = exchange.size();
+        // Counted before it can be taken, so that the count never goes below nothing.
+        let before = self.waiting.fetch_add(size, Ordering::Relaxed);
+        let room = before.saturating_add(size) <= QUEUE_BYTES;
+        if !room || self.queue.try_send(Arc::clone(exchange)).is_err() {
+            self.waiting.fetch_sub(size, Ordering::Relaxed);
             self.dropped.fetch_add(1, Ordering::Relaxed);
         }
     }
@@ -160,19 +184,25 @@ struct Shading {
 #[derive(Default)]
 struct Stop {
     told: AtomicBool,
+    /// Nobody will ask what it finds: what waits for it is left.
+    at_once: AtomicBool,
     /// Says in the audit trail by whom, if not by itself.
     event: Mutex<Option<AuditEvent>>,
 }
 
 /// The shadow of a process; one at a time.
 #[derive(Default)]
-pub(super) struct Shadows(Mutex<Option<Shading>>);
+pub(super) struct Shadows {
+    one: Mutex<Option<Shading>>,
+    /// How many decisions it had not heard of when somebody last asked.
+    unheard: AtomicU64,
+}
 
 impl Drop for Shadows {
     fn drop(&mut self) {
-        let shading = self.0.get_mut().unwrap_or_else(PoisonError::into_inner);
+        let shading = self.one.get_mut().unwrap_or_else(PoisonError::into_inner);
         if let Some(shading) = shading {
-            shading.end();
+            shading.end_at_once();
         }
     }
 }
@@ -184,6 +214,11 @@ impl Shading {
             // It only ends by itself or by a panic, which has been reported where it happened.
             let _ = thread.join();
         }
+    }
+
+    fn end_at_once(&mut self) {
+        self.stop.at_once.store(true, Ordering::Relaxed);
+        self.end();
     }
 
     fn runs(&self) -> bool {
@@ -224,9 +259,9 @@ impl Patrol {
         lasting: Option<Duration>,
         room: usize,
     ) -> Result<ShadowStatus, ReleaseError> {
-        let mut slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shadows.one.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(before) = slot.as_mut() {
-            before.end();
+            before.end_at_once();
         }
         let now = self.now();
         let ms = |lasting: Duration| u64::try_from(lasting.as_millis()).unwrap_or(u64::MAX);
@@ -241,10 +276,7 @@ impl Patrol {
             ..ShadowStatus::default()
         };
         let (queue, heard) = sync_channel(room);
-        let ear = Arc::new(Ear {
-            queue,
-            dropped: AtomicU64::new(0),
-        });
+        let ear = Arc::new(Ear::new(queue));
         let (found, stop) = (Arc::<Mutex<Found>>::default(), Arc::<Stop>::default());
         let mut transaction = self.store.begin()?;
         release_event("begin_policy_shadow", self, caller, row, tenant)
@@ -260,6 +292,8 @@ impl Patrol {
             deadline: lasting.and_then(|lasting| Instant::now().checked_add(lasting)),
             recorder: Arc::clone(&self.recorder),
             listener: Arc::clone(&listener),
+            ear: Arc::clone(&ear),
+            in_a_row: 0,
             store: Arc::clone(&self.store),
             clock: Arc::clone(&self.clock),
             ended: release_event(ENDED, self, &Caller::system(), row, tenant),
@@ -287,16 +321,24 @@ impl Patrol {
     /// # Errors
     /// An outage of the store, which is asked for names.
     pub fn shadow_status(&self) -> Result<Option<ShadowStatus>, super::Error> {
-        let slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let slot = self.shadows.one.lock().unwrap_or_else(PoisonError::into_inner);
         slot.as_ref().map(|shading| self.status_of(shading)).transpose()
     }
 
     /// Whether a shadow is there, and how many decisions it did not hear of.
     #[must_use]
     pub fn shadow_backlog(&self) -> (bool, u64) {
-        let slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = &self.shadows.unheard;
+        let slot = match self.shadows.one.try_lock() {
+            Ok(slot) => slot,
+            Err(TryLockError::Poisoned(slot)) => slot.into_inner(),
+            // One is beginning or ending just now, which may take seconds: whoever asks for metrics does not wait.
+            Err(TryLockError::WouldBlock) => return (true, known.load(Ordering::Relaxed)),
+        };
         slot.as_ref().map_or((false, 0), |shading| {
-            (shading.runs(), shading.ear.dropped.load(Ordering::Relaxed))
+            let dropped = shading.ear.dropped.load(Ordering::Relaxed);
+            known.store(dropped, Ordering::Relaxed);
+            (shading.runs(), dropped)
         })
     }
 
@@ -309,7 +351,7 @@ impl Patrol {
         _serving: &ServeLock,
         caller: &Caller,
     ) -> Result<Option<ShadowStatus>, super::Error> {
-        let mut slot = self.shadows.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut slot = self.shadows.one.lock().unwrap_or_else(PoisonError::into_inner);
         let Some(shading) = slot.as_mut() else {
             return Ok(None);
         };
@@ -384,25 +426,54 @@ impl Patrol {
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use patrol_policy::types::Parameters;
+    use patrol_policy::types::{LiveRule, Parameters};
 
-    use super::super::exchange::{Asked, Verdict};
+    use super::super::exchange::{Answer, Asked, Verdict};
     use super::*;
 
-    #[test]
-    fn what_it_has_no_time_to_hear_is_dropped_and_counted() {
-        let (queue, heard) = sync_channel(2);
-        let dropped = AtomicU64::new(0);
-        let ear = Ear { queue, dropped };
-        let exchange = Arc::new(Exchange {
+    fn answered(answers: Vec<Answer>) -> Arc<Exchange> {
+        Arc::new(Exchange {
             at: 1,
             tenant: None,
             parameters: Parameters::default(),
             question: Asked::PasswordSignIn(Id::default()),
-            answers: Vec::new(),
+            answers,
             overruled: None,
             verdict: Verdict::Outage,
-        });
+        })
+    }
+
+    #[test]
+    fn what_waits_for_it_takes_no_more_memory_than_it_may() {
+        let (queue, heard) = sync_channel(QUEUE);
+        let ear = Ear::new(queue);
+        let rule = LiveRule {
+            now: 1,
+            idle_since: 0,
+        };
+        let name = Answer::Name(Id::default(), "n".repeat(1 << 20), rule, true);
+        let exchange = answered(vec![name]);
+        for _ in 0..100 {
+            ear.hear(&exchange);
+        }
+        let waiting = ear.waiting.load(Ordering::Relaxed);
+        assert!(waiting <= QUEUE_BYTES && waiting > QUEUE_BYTES / 2, "{waiting}");
+        let mut taken = 0;
+        for exchange in heard.try_iter() {
+            ear.taken(&exchange);
+            taken += 1;
+        }
+        assert_eq!(taken + ear.dropped.load(Ordering::Relaxed), 100);
+        assert_eq!(ear.waiting.load(Ordering::Relaxed), 0);
+        ear.hear(&exchange);
+        assert_eq!(heard.try_iter().count(), 1);
+    }
+
+    #[test]
+    fn what_it_has_no_time_to_hear_is_dropped_and_counted() {
+        let (queue, heard) = sync_channel(2);
+        let ear = Ear::new(queue);
+        let exchange = answered(Vec::new());
         for _ in 0..5 {
             ear.hear(&exchange);
         }

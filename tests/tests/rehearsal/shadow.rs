@@ -6,17 +6,25 @@ use patrol::config::Config;
 use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
 use patrol::service::{AuditFilter, Caller, Patrol, Report, ShadowStatus};
 use patrol::store::TokenFilter;
+use patrol_policy::types::DAY;
 use patrol_tests::policies;
+use patrol_tests::trace::START;
+use patrol_tests::variant::{self, AUTHENTICATE, Turn};
 
 use crate::stricter::{Kept, a_month};
 
 /// Stages the stricter policy; its id.
 fn staged(kept: &Kept) -> String {
+    staged_as(kept, "stricter", policies::read("stricter"))
+}
+
+/// Stages a component as a release of a policy with this name; its id.
+fn staged_as(kept: &Kept, name: &str, component: Vec<u8>) -> String {
     let mut config = Config::clone(&kept.patrol.config());
     config.policy.allow_unsigned = true;
     kept.patrol.reconfigure(config);
     let manifest = Manifest {
-        name: "stricter".to_owned(),
+        name: name.to_owned(),
         version: "1.0.0".to_owned(),
         release: 3,
         component: String::new(),
@@ -25,7 +33,7 @@ fn staged(kept: &Kept) -> String {
         created: "2026-01-01T00:00:00Z".to_owned(),
         notes: String::new(),
     };
-    let release = Release::make(manifest, policies::read("stricter"), None).unwrap();
+    let release = Release::make(manifest, component, None).unwrap();
     let staged = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
     staged
         .release
@@ -178,8 +186,100 @@ fn what_a_tenants_own_release_decided_is_rehearsed_for_that_tenant_alone() {
     };
     let (everybody, own) = (rehearse(None), rehearse(acme));
     assert_eq!((everybody.totals.calls, everybody.totals.elsewhere), (2, 2));
-    assert_eq!((own.totals.calls, own.totals.elsewhere), (2, 2));
-    // It is what the stricter policy said.
-    assert_eq!(own.changes, []);
-    assert_ne!(everybody.changes, []);
+    // All of them are about the tenant, whosever policy decided.
+    assert_eq!((own.totals.calls, own.totals.elsewhere), (4, 0));
+    // The last two are what the stricter policy said itself.
+    assert_eq!(own.changes, everybody.changes);
+    assert_ne!(own.changes, []);
+}
+
+#[test]
+fn what_a_release_would_do_to_a_tenant_is_known_before_it_is_made_the_tenants() {
+    let kept = Kept::new();
+    kept.user("ann");
+    let token = kept.token("ann", "one");
+    let (id, admin) = (staged(&kept), Caller::operator(None));
+    let other = kept.patrol.create_tenant(&admin, "other", "password", false);
+    let other = Some(other.unwrap().id);
+    let acme = Some(kept.patrol.tenant("acme").unwrap().id);
+    let heard = |tenant| {
+        kept.patrol.shadow(&kept.lock, &admin, &id, tenant, None).unwrap();
+        kept.verify(&token);
+        let status = kept.patrol.end_shadow(&kept.lock, &admin).unwrap().unwrap();
+        (status.totals.calls, status.totals.elsewhere)
+    };
+    assert_eq!((heard(acme), heard(other)), ((1, 0), (0, 1)));
+    let rehearsed = |tenant| {
+        let component = policies::read("stricter");
+        let mut rehearsal = kept.patrol.rehearse_component(&component, tenant).unwrap();
+        for exchange in kept.journal() {
+            rehearsal.play(&exchange).unwrap();
+        }
+        let report = rehearsal.report().unwrap();
+        (report.totals.calls, report.totals.elsewhere)
+    };
+    assert_eq!((rehearsed(acme), rehearsed(other)), ((3, 0), (0, 3)));
+}
+
+/// Long after anything that a release is tried on.
+const LATER: u64 = START + 4_000 * DAY;
+
+/// How many calls each shadow that ended had answered, the first one first.
+fn answered(patrol: &Patrol) -> Vec<u64> {
+    let mut calls = Vec::new();
+    patrol
+        .audit(&AuditFilter::default(), |entry| {
+            if entry.event_type == "end_policy_shadow" {
+                let event: serde_json::Value = serde_json::from_str(&entry.body).unwrap();
+                calls.push(event["details"]["calls"].as_u64().unwrap());
+            }
+            true
+        })
+        .unwrap();
+    calls
+}
+
+#[test]
+fn a_shadow_whose_findings_nobody_will_see_leaves_what_waits_for_it() {
+    let kept = Kept::new();
+    kept.clock.advance(LATER - START);
+    kept.user("ann");
+    let token = kept.token("ann", "one");
+    let (id, admin) = (
+        staged_as(
+            &kept,
+            "looping",
+            variant::turning(AUTHENTICATE, LATER, DAY, Turn::Loops),
+        ),
+        Caller::operator(None),
+    );
+    let begin = || kept.patrol.shadow(&kept.lock, &admin, &id, None, None).unwrap();
+    begin();
+    // Each takes the candidate its whole deadline.
+    for _ in 0..100 {
+        kept.verify(&token);
+    }
+    begin();
+    let calls = answered(&kept.patrol);
+    assert!(calls.len() == 1 && calls[0] < 100, "{calls:?}");
+}
+
+#[test]
+fn a_shadow_that_does_nothing_but_fault_ends() {
+    let kept = Kept::new();
+    kept.clock.advance(LATER - START);
+    kept.user("ann");
+    let token = kept.token("ann", "one");
+    let trapping = variant::turning(AUTHENTICATE, LATER, DAY, Turn::Traps);
+    let (id, admin) = (staged_as(&kept, "trapping", trapping), Caller::operator(None));
+    kept.patrol.shadow(&kept.lock, &admin, &id, None, None).unwrap();
+    for _ in 0..600 {
+        kept.verify(&token);
+    }
+    let status = kept.patrol.end_shadow(&kept.lock, &admin).unwrap().unwrap();
+    assert_eq!((status.totals.calls, status.totals.faults), (500, 500));
+    assert_eq!(
+        status.failure.as_deref(),
+        Some("500 calls in a row had no verdict, but a fault")
+    );
 }

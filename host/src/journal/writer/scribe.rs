@@ -130,7 +130,10 @@ impl<T: Encode> Scribe<T> {
 
     fn take(&mut self, message: Message<T>) {
         match message {
-            Message::Record(record) => self.write_down(&record),
+            Message::Record(record) => {
+                self.shared.waiting.fetch_sub(record.size(), Ordering::Relaxed);
+                self.write_down(&record);
+            }
             Message::Open(keeper, limits) => {
                 (self.keeper, self.limits) = (Some(*keeper), Some(limits));
                 // What failed before it was turned off does no more: it could be opened.

@@ -234,6 +234,45 @@ impl Exchange {
     }
 }
 
+impl Exchange {
+    /// The tenant that it is about, as far as it says so, whosever policy decided.
+    pub(super) fn concerns(&self) -> Option<Id> {
+        let asked = match &self.question {
+            Asked::ChangeMethod(Scope::Tenant(tenant), ..)
+            | Asked::PreviewMethod(Scope::Tenant(tenant), ..) => Some(*tenant),
+            _ => None,
+        };
+        let answered = || {
+            self.answers.iter().find_map(|answer| match answer {
+                Answer::Token(_, seen) => seen.map(|seen| seen.owner.tenant),
+                Answer::Owner(_, owner) => owner.map(|owner| owner.tenant),
+                Answer::Session(_, seen) => seen.map(|seen| seen.token.owner.tenant),
+                Answer::List(_, _, list) => list.first().map(|seen| seen.owner.tenant),
+                _ => None,
+            })
+        };
+        self.tenant.or(asked).or_else(answered)
+    }
+
+    /// About how many bytes of memory it takes.
+    pub(super) fn size(&self) -> usize {
+        let list = match &self.verdict {
+            Verdict::Yes(Yes::Listed(list)) => size_of_val(list.as_slice()),
+            _ => 0,
+        };
+        let answers = self.answers.iter().map(|answer| match answer {
+            Answer::List(_, _, list) => size_of_val(list.as_slice()),
+            Answer::Sessions(_, list) => size_of_val(list.as_slice()),
+            Answer::Name(_, name, ..) | Answer::Method(_, Some(name)) => name.len(),
+            _ => 0,
+        });
+        let fixed = size_of::<Self>()
+            .saturating_add(size_of_val(self.answers.as_slice()))
+            .saturating_add(list);
+        answers.fold(fixed, usize::saturating_add)
+    }
+}
+
 impl Asked {
     /// The function's name in the contract.
     #[must_use]

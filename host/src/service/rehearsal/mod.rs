@@ -24,7 +24,7 @@ pub use difference::{Change, Difference, Matter, Outcome, Subject};
 pub struct Rehearsal {
     replay: Replay,
     store: Arc<dyn Store>,
-    /// Whose decisions count; none: everybody's but those of tenants with a policy of their own.
+    /// About whom decisions count; none: all that everybody's policy decided.
     tenant: Option<Id>,
     totals: Totals,
     changes: BTreeMap<Change, BTreeMap<Subject, Calls>>,
@@ -45,7 +45,8 @@ pub struct Totals {
     pub faults: u64,
     /// Calls that were not put to it, since the store had failed then.
     pub without_verdict: u64,
-    /// Calls that were not put to it, since another policy decides: that of a tenant of its own, or everybody's.
+    /// Calls that were not put to it, since they were not for it to decide: they were about another tenant, or about
+    /// one with a policy of its own.
     pub elsewhere: u64,
 }
 
@@ -116,7 +117,8 @@ pub struct ChangedOne {
 
 impl Patrol {
     /// Prepares a rehearsal of a release, which is judged and compiled as for staging. `tenant`: whose decisions are to be
-    /// replayed, those of a tenant with a policy of its own, or everybody's.
+    /// replayed, those about a tenant, whosever policy made them, or all that
+    /// everybody's made.
     ///
     /// # Errors
     /// The step at which the release is refused.
@@ -138,7 +140,7 @@ impl Patrol {
         let candidate = Policy::load(component, &self.options);
         let candidate = candidate.map_err(|error| Unfit::at(Step::Compile, error.to_string()))?;
         Ok(Rehearsal {
-            replay: Replay::new(candidate, &self.store)?,
+            replay: Replay::new(candidate, &self.store, tenant)?,
             store: Arc::clone(&self.store),
             tenant,
             totals: Totals::default(),
@@ -163,7 +165,10 @@ impl Rehearsal {
 
     /// As [`play`](Self::play), without a note of it in the report.
     pub(super) fn judge(&mut self, exchange: &Arc<Exchange>) -> Result<Option<Difference>, Error> {
-        if exchange.tenant != self.tenant {
+        // What a tenant's candidate would decide is what concerns the tenant, whosever policy decided it then. What is
+        // everybody's is what everybody's decided.
+        let whose = self.tenant.and_then(|_| exchange.concerns()).or(exchange.tenant);
+        if whose != self.tenant {
             self.totals.elsewhere = self.totals.elsewhere.saturating_add(1);
             return Ok(None);
         }

@@ -73,6 +73,8 @@ struct Done {
 /// A candidate, and the world as it would be.
 pub(super) struct Replay {
     candidate: Policy<Call>,
+    /// Whose records it would govern; none: all of them.
+    tenant: Option<Id>,
     store: Arc<dyn Store>,
     keyring: Arc<Keyring>,
     desk: Shared,
@@ -81,7 +83,11 @@ pub(super) struct Replay {
 
 impl Replay {
     /// Nothing differs yet. `store` is what is read where exchanges say nothing; nothing is written there.
-    pub(super) fn new(candidate: Policy<Call>, store: &Arc<dyn Store>) -> Result<Self, Error> {
+    pub(super) fn new(
+        candidate: Policy<Call>,
+        store: &Arc<dyn Store>,
+        tenant: Option<Id>,
+    ) -> Result<Self, Error> {
         let nothing = Exchange {
             at: 0,
             tenant: None,
@@ -96,6 +102,7 @@ impl Replay {
         let world = World::new(stand_ins);
         Ok(Self {
             candidate,
+            tenant,
             keyring,
             store: Arc::clone(store),
             desk: Shared::new(world, Arc::new(nothing), Arc::clone(store)),
@@ -224,7 +231,7 @@ impl Replay {
             Box::new(self.desk.clone()),
             Q::IN_TRANSACTION,
         );
-        call.tenants = exchange.tenant.map_or(Tenants::All, Tenants::One);
+        call.tenants = self.tenant.map_or(Tenants::All, Tenants::One);
         let (mut call, answer) = question.put(&self.candidate, call);
         let checked = call.settle(answer).and_then(|yes| {
             question.check(&mut call, &yes)?;

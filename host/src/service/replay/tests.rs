@@ -54,7 +54,7 @@ impl Stage {
             Arc::new(SqliteStore::open(directory.path(), &OpenOptions::default()).unwrap());
         let candidate = Policy::load(Policy::<Call>::embedded(), &Options::default()).unwrap();
         Self {
-            replay: Replay::new(candidate, &store).unwrap(),
+            replay: Replay::new(candidate, &store, None).unwrap(),
             parameters: Parameters::default(),
             _directory: directory,
         }
@@ -654,7 +654,7 @@ fn a_stand_in_lets_nobody_in() {
     patrol.rotate(&admin, made.row.state.token.id, MINUTE).unwrap();
     patrol.authenticate(made.secret.expose(), "api", &origin).unwrap();
     let candidate = Policy::load(Policy::<Call>::embedded(), &Options::default()).unwrap();
-    let mut replay = Replay::new(candidate, &patrol.store).unwrap();
+    let mut replay = Replay::new(candidate, &patrol.store, None).unwrap();
     let mut texts = 0;
     let heard = ear.0.lock().unwrap().clone();
     for exchange in &heard {
