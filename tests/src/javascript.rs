@@ -82,6 +82,7 @@ pub fn options(isolation: Isolation) -> Options {
         memory_bytes: 32 << 20,
         table_elements: 8_192,
         cache_dir: Some(kept().join("compiled")),
+        candidate: false,
     }
 }
 

@@ -39,6 +39,18 @@ pub(super) struct ShadowArgs {
 }
 
 pub(super) fn run(session: &mut Session, args: ShadowArgs) -> anyhow::Result<Exit> {
+    let begins = args
+        .candidate
+        .as_deref()
+        .is_some_and(|candidate| candidate != STOP);
+    if !begins && (args.lasting.is_some() || args.tenant.is_some()) {
+        let why = "--for and --tenant are for a shadow that begins: name the release that is to be one";
+        return Err(Failure::Usage(why.to_owned()).into());
+    }
+    if args.lasting == Some(0) {
+        let why = "a shadow that ends at once hears nothing: give --for a longer time";
+        return Err(Failure::Usage(why.to_owned()).into());
+    }
     let client = server(session)?;
     let caller = caller_name();
     match args.candidate.as_deref() {

@@ -35,6 +35,7 @@ pub(super) type Answered<W> = wasmtime::Result<Result<W, wit::Denial>>;
 pub(super) struct Pool<H: 'static> {
     release: Release<H>,
     limiter: Limiter,
+    candidate: bool,
     calls_per_instance: NonZeroU32,
     idle: Mutex<Vec<Slot<H>>>,
 }
@@ -48,6 +49,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
         Self {
             release,
             limiter: Limiter::new(options.memory_bytes, options.table_elements),
+            candidate: options.candidate,
             calls_per_instance: NonZeroU32::new(calls).unwrap_or(NonZeroU32::MIN),
             idle: Mutex::new(Vec::new()),
         }
@@ -144,7 +146,7 @@ impl<H: patrol_policy::Host + Send + 'static> Pool<H> {
 
     fn fresh(&self) -> Slot<H> {
         let runtime = &self.release.runtime;
-        let state = State::new(self.limiter, runtime.ticks.clone());
+        let state = State::new(self.limiter, runtime.ticks.clone(), self.candidate);
         let mut store = Store::new(&runtime.engine, state);
         store.limiter(|state| &mut state.limiter);
         store.set_hostcall_fuel(HOSTCALL_BYTES);

@@ -16,6 +16,8 @@ use super::runtime::Ticks;
 /// What a wasmtime store carries: the host's side of one instance.
 pub(super) struct State<H> {
     pub(super) limiter: Limiter,
+    /// Whether it only says what it would decide.
+    candidate: bool,
     ticks: Arc<Ticks>,
     /// Whose call it is. Empty between the calls of a warm instance.
     host: Option<H>,
@@ -36,9 +38,10 @@ pub(super) struct Told {
 }
 
 impl<H> State<H> {
-    pub(super) fn new(limiter: Limiter, ticks: Arc<Ticks>) -> Self {
+    pub(super) fn new(limiter: Limiter, ticks: Arc<Ticks>, candidate: bool) -> Self {
         Self {
             limiter,
+            candidate,
             ticks,
             host: None,
             calls: 0,
@@ -159,6 +162,10 @@ impl<H: patrol_policy::Host> diagnostics::Host for State<H> {
         } else {
             ""
         };
+        if self.candidate {
+            tracing::debug!(target: "patrol::policy::candidate", ?level, "{message}{last}");
+            return Ok(());
+        }
         match level {
             diagnostics::Level::Error => tracing::error!(target: "patrol::policy::guest", "{message}{last}"),
             diagnostics::Level::Warn => tracing::warn!(target: "patrol::policy::guest", "{message}{last}"),

@@ -51,6 +51,9 @@ pub struct Options {
     pub table_elements: usize,
     /// Where compiled code is kept. `None`: it is compiled at each start.
     pub cache_dir: Option<PathBuf>,
+    /// Whether it only says what it would decide. What it logs is then no matter of the log, where it could not be told
+    /// from what the policy says that decides: it is there for whoever asks for `patrol::policy::candidate=debug`.
+    pub candidate: bool,
 }
 
 impl Default for Options {
@@ -63,6 +66,7 @@ impl Default for Options {
             memory_bytes: MEMORY_BYTES,
             table_elements: TABLE_ELEMENTS,
             cache_dir: None,
+            candidate: false,
         }
     }
 }

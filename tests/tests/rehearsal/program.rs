@@ -154,6 +154,20 @@ fn what_cannot_be_rehearsed_is_said_with_what_to_do() {
     present(&server, &secret, 1);
     rehearsed(&stand, 1, 13);
     server.stop();
+    stand.program.run(&["tenant", "create", "untouched"]);
+    says(
+        stand.rehearse(&["--tenant", "untouched"]),
+        4,
+        "and none that this release would decide: none is about this tenant",
+    );
+    for args in [
+        &["policy", "shadow", "stop", "--for", "1h"][..],
+        &["policy", "shadow", "--tenant", "untouched"],
+    ] {
+        says(stand.program.run(args), 2, "are for a shadow that begins");
+    }
+    let at_once = ["policy", "shadow", "abcdef", "--for", "0s"];
+    says(stand.program.run(&at_once), 2, "hears nothing");
     says(
         stand.rehearse(&["--since", "2999-01-01"]),
         4,

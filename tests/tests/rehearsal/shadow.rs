@@ -1,5 +1,6 @@
 //! A shadow has no effect, and finds what a rehearsal of the same decisions finds.
 
+use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use patrol::config::Config;
@@ -7,9 +8,9 @@ use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
 use patrol::service::{AuditFilter, Caller, Patrol, Report, ShadowStatus};
 use patrol::store::TokenFilter;
 use patrol_policy::types::DAY;
-use patrol_tests::policies;
 use patrol_tests::trace::START;
 use patrol_tests::variant::{self, AUTHENTICATE, Turn};
+use patrol_tests::{hostile, policies};
 
 use crate::stricter::{Kept, a_month};
 
@@ -282,4 +283,44 @@ fn a_shadow_that_does_nothing_but_fault_ends() {
         status.failure.as_deref(),
         Some("500 calls in a row had no verdict, but a fault")
     );
+}
+
+/// What was logged meanwhile, at `info` and above.
+fn logged(what: impl FnOnce()) -> String {
+    #[derive(Clone, Default)]
+    struct Lines(Arc<Mutex<Vec<u8>>>);
+    impl std::io::Write for Lines {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().extend_from_slice(bytes);
+            Ok(bytes.len())
+        }
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+    let lines = Lines::default();
+    let writer = lines.clone();
+    let subscriber = tracing_subscriber::fmt()
+        .with_writer(move || writer.clone())
+        .finish();
+    tracing::subscriber::with_default(subscriber, what);
+    String::from_utf8(lines.0.lock().unwrap().clone()).unwrap()
+}
+
+#[test]
+fn what_a_candidate_logs_does_not_look_as_if_the_policy_that_decides_had_logged_it() {
+    let kept = Kept::new();
+    kept.user("ann");
+    let token = kept.token("ann", "one");
+    kept.verify(&token);
+    let talkative = hostile::policy("log-flood");
+    let mut rehearsal = kept.patrol.rehearse_component(&talkative, None).unwrap();
+    let journal = kept.journal();
+    let said = logged(|| {
+        for exchange in &journal {
+            rehearsal.play(exchange).unwrap();
+        }
+    });
+    assert!(rehearsal.totals().faults > 0);
+    assert!(!said.contains("guest"), "{said}");
 }

@@ -14,7 +14,7 @@ use super::exchange::{Exchange, Verdict};
 use super::releases::ReleaseError;
 use super::replay::Replay;
 use super::{Error, Patrol, trial};
-use crate::policy::Policy;
+use crate::policy::{Options, Policy};
 use crate::release::{Release, Step, Unfit};
 use crate::store::Store;
 
@@ -137,7 +137,11 @@ impl Patrol {
         tenant: Option<Id>,
     ) -> Result<Rehearsal, ReleaseError> {
         trial::read(component, &self.options)?;
-        let candidate = Policy::load(component, &self.options);
+        let options = Options {
+            candidate: true,
+            ..self.options.clone()
+        };
+        let candidate = Policy::load(component, &options);
         let candidate = candidate.map_err(|error| Unfit::at(Step::Compile, error.to_string()))?;
         Ok(Rehearsal {
             replay: Replay::new(candidate, &self.store, tenant)?,
