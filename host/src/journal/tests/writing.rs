@@ -164,16 +164,23 @@ fn the_counters_tell_what_there_is() {
 }
 
 /// A record that takes as long to be written down as the test wants.
-struct Slow(Arc<Mutex<Receiver<()>>>);
+struct Slow {
+    wait: Arc<Mutex<Receiver<()>>>,
+    size: usize,
+}
 
 impl Encode for Slow {
     fn at(&self) -> u64 {
         1
     }
 
+    fn size(&self) -> usize {
+        self.size
+    }
+
     fn encode(&self, _: &mut Vec<u8>) -> Result<(), Unwritable> {
         // Without a sender, at once.
-        let _ = self.0.lock().unwrap().recv();
+        let _ = self.wait.lock().unwrap().recv();
         Ok(())
     }
 }
@@ -189,7 +196,10 @@ fn nobody_waits_where_the_queue_is_full() {
     let wait = Arc::new(Mutex::new(wait));
     // The queue, and one that has been taken out of it.
     for _ in 0..10_000 {
-        writer.push(Slow(Arc::clone(&wait)));
+        writer.push(Slow {
+            wait: Arc::clone(&wait),
+            size: 0,
+        });
     }
     let stats = writer.stats();
     assert!(
@@ -202,6 +212,33 @@ fn nobody_waits_where_the_queue_is_full() {
     let after = writer.stats();
     assert_eq!(after.appended + after.dropped, 10_000);
     assert_eq!(after.dropped, stats.dropped);
+}
+
+#[test]
+fn what_waits_takes_no_more_memory_than_it_may() {
+    let home = Home::new();
+    let writer = Writer::new(home.data.path(), Arc::new(ManualClock::at(1)));
+    writer.apply(&ON).unwrap();
+    writer.flush();
+    let (go, wait): (Sender<()>, _) = channel();
+    let wait = Arc::new(Mutex::new(wait));
+    let push = |count: u32| {
+        for _ in 0..count {
+            writer.push(Slow {
+                wait: Arc::clone(&wait),
+                size: 1 << 20,
+            });
+        }
+        writer.stats().overrun
+    };
+    // 64 of them have room, and one that has been taken out of the queue.
+    let overrun = push(100);
+    assert!((35..=36).contains(&overrun), "{overrun}");
+    drop(go);
+    writer.flush();
+    // All of it is free again.
+    assert_eq!(push(64), overrun);
+    writer.flush();
 }
 
 #[test]

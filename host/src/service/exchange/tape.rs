@@ -26,6 +26,8 @@ impl Tape {
         let weight = match &answer {
             Answer::List(_, _, list) => list.len().saturating_add(1),
             Answer::Sessions(_, list) => list.len().saturating_add(1),
+            // A policy may ask for long names.
+            Answer::Name(_, name, ..) => (name.len() / 64).saturating_add(1),
             _ => 1,
         };
         self.room = self.room.and_then(|room| room.checked_sub(weight));
