@@ -127,10 +127,14 @@ impl Patrol {
         Ok(ended)
     }
 
-    /// Asks each of these policies for its rules, as they are under the present configuration.
+    /// Asks each of these policies for its rules, as they are under the present configuration, unless it was asked.
     pub(super) fn learn_rules(&self, policies: &Policies) {
         let configured = self.parameters();
         for (_, running) in policies.all() {
+            // Who waits for one policy to be replaced does not wait for all the others.
+            if running.has_declared(&configured) {
+                continue;
+            }
             let (store, keyring) = (&self.store, &self.keyring);
             let call = Call::new(store, keyring, self.now(), configured, Operation::Look, None);
             // One that cannot say gets by with what was configured: no verdict rests on it.

@@ -82,6 +82,14 @@ impl Running {
         declared.map_or(*configured, |said| said.rules)
     }
 
+    /// Whether it was asked for its rules under this configuration.
+    pub(super) fn has_declared(&self, configured: &Parameters) -> bool {
+        let declared = self.declared.load();
+        declared
+            .as_ref()
+            .is_some_and(|said| said.configured == *configured)
+    }
+
     /// Notes what it says of its rules under this configuration.
     pub(super) fn declare(&self, configured: Parameters, rules: Parameters) {
         self.declared

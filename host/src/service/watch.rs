@@ -8,8 +8,9 @@
 //! * What is compared is the share of faults among the last thousand calls or so ([`MEMORY`]), so that a release that
 //!   turns bad after many good calls is found as soon as one that is bad from the first, and there must be
 //!   `[policy] watch_least` faults, so that one unlucky call decides nothing.
-//! * A fault is a policy that did not do its part, a yes that the floor turned down included. Refusals are answers;
-//!   outages, and more calls than there is room for, are not the policy's doing and do not count at all.
+//! * A fault is a policy that did not do its part, a yes that the floor turned down included. Refusals are answers, but
+//!   for those of what anybody can make up, a text that is no token or none that there is: with enough of them a policy
+//!   that faults wherever it matters would look well. They do not count; and outages, and more calls than there is room for, are not the policy's doing and do not count at all.
 //! * A release that was rolled back to is watched as well, unless it has proven itself before: what made the other one
 //!   fault may have been the machine, and must not take the good ones along. So it goes down the stack as far as the
 //!   built-in policy, which is never rolled back, and never up again.
@@ -23,7 +24,7 @@ use std::sync::{Arc, Condvar, Mutex, PoisonError};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-use patrol_policy::types::Id;
+use patrol_policy::types::{Id, RefusalReason};
 
 use super::policies::{Policies, Running};
 use super::releases::Cause;
@@ -253,6 +254,8 @@ impl Patrol {
     #[inline]
     pub(super) fn watch_call(&self, running: &Running, error: Option<&Error>) {
         let fault = match error {
+            // Whoever sends these could hide any number of faults.
+            Some(Error::Refused(refusal)) if is_made_up(refusal.reason) => return,
             None | Some(Error::Refused(_)) => None,
             Some(Error::Fault(fault)) => Some(fault),
             // An outage, or what the host itself objected to: not the policy's doing.
@@ -366,6 +369,14 @@ impl Patrol {
             }
         }
     }
+}
+
+/// Whether this is how something is refused that nobody was ever given.
+const fn is_made_up(reason: RefusalReason) -> bool {
+    matches!(
+        reason,
+        RefusalReason::Malformed | RefusalReason::BadChecksum | RefusalReason::Unknown
+    )
 }
 
 #[cfg(test)]
