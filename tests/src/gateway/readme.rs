@@ -23,12 +23,7 @@ pub fn follow(gateway: &str, directory: &Path, changes: &[(&str, &str)]) {
 ///
 /// # Panics
 /// As [`follow`].
-pub fn follow_text(
-    readme: &str,
-    directory: &Path,
-    changes: &[(&str, &str)],
-    tidy: impl Fn(&str) -> String,
-) {
+pub fn follow_text(readme: &str, directory: &Path, changes: &[(&str, &str)], tidy: impl Fn(&str) -> String) {
     let blocks = |language: &str| -> String {
         let opening = format!("```{language}\n");
         let blocks = readme.split(&opening).skip(1);
