@@ -3,9 +3,10 @@
 use std::time::{Duration, Instant};
 
 use patrol::config::Config;
-use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
+use patrol::release::hex;
 use patrol::service::{AuditFilter, Caller, Patrol, Report, ShadowStatus};
 use patrol::store::TokenFilter;
+use patrol_tests::deployment::release;
 use patrol_tests::policies;
 
 use crate::stricter::{Kept, a_month};
@@ -15,24 +16,13 @@ fn staged(kept: &Kept) -> String {
     let mut config = Config::clone(&kept.patrol.config());
     config.policy.allow_unsigned = true;
     kept.patrol.reconfigure(config);
-    let manifest = Manifest {
-        name: "stricter".to_owned(),
-        version: "1.0.0".to_owned(),
-        release: 3,
-        component: String::new(),
-        wit: CONTRACT.to_owned(),
-        minimum_host: HOST_VERSION.to_owned(),
-        created: "2026-01-01T00:00:00Z".to_owned(),
-        notes: String::new(),
-    };
-    let release = Release::make(manifest, policies::read("stricter"), None).unwrap();
-    let staged = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
-    staged
+    let release = release("stricter", policies::read("stricter"), 3);
+    hex(&kept
+        .patrol
+        .stage(&Caller::operator(None), &release)
+        .unwrap()
         .release
-        .digest
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .digest)
 }
 
 /// What is stored of tokens, and the kinds of events, without those of shadows.
