@@ -6,8 +6,8 @@
 //!
 //! The verdict on a presented session names the first of these that holds: malformed, bad-checksum, unknown,
 //! wrong-secret, the reason for which it was closed or replaced; then its token's reason, in the order of
-//! [`expiry`], or what a policy of one's own refuses it for; rotated; session-expired or session-idle, the earlier of the two and the former where both fall on
-//! the same instant; wrong-audience (R12).
+//! [`expiry`](crate::expiry), or what a policy of one's own refuses it for; rotated; session-expired or session-idle, the
+//! earlier of the two and the former where both fall on the same instant; wrong-audience (R12).
 
 use crate::authenticate::Verified;
 use crate::token::{self, Kind, SCHEME_SHA256};

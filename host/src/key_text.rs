@@ -3,7 +3,6 @@
 
 use base64::Engine as _;
 use base64::engine::general_purpose::URL_SAFE_NO_PAD as BASE64URL;
-use ed25519_dalek::SigningKey;
 use zeroize::Zeroizing;
 
 /// The characters of a key.
@@ -19,15 +18,25 @@ pub(crate) fn decode(text: &str) -> Option<Zeroizing<[u8; 32]>> {
     Some(key)
 }
 
-/// Appends the secret half of a key to a text, which should have room for [`DIGITS`]: one that grows leaves copies
-/// behind.
-pub(crate) fn push_secret(text: &mut String, key: &SigningKey) {
-    push_bytes(text, key.as_bytes());
-}
-
-/// The same with a key that is nothing but its bytes.
-pub(crate) fn push_bytes(text: &mut String, key: &[u8; 32]) {
+/// Appends a key to a text, which should have room for [`DIGITS`]: one that grows leaves copies behind.
+pub(crate) fn push(text: &mut String, key: &[u8; 32]) {
     let mut digits = Zeroizing::new([0; 64]);
     let length = BASE64URL.encode_slice(key, &mut *digits).unwrap_or_default();
     text.push_str(std::str::from_utf8(digits.get(..length).unwrap_or_default()).unwrap_or_default());
+}
+
+/// A key in a file of its own: a word that says what it is, the key, and the end of the line.
+pub(crate) fn line(word: &str, key: &[u8; 32]) -> Zeroizing<String> {
+    let length = word.len().saturating_add(DIGITS).saturating_add(1);
+    let mut text = Zeroizing::new(String::with_capacity(length));
+    text.push_str(word);
+    push(&mut text, key);
+    text.push('\n');
+    text
+}
+
+/// The key in such a file, if it is one with this word and nothing else.
+pub(crate) fn decode_line(word: &str, text: &[u8]) -> Option<Zeroizing<[u8; 32]>> {
+    let text = std::str::from_utf8(text).ok()?;
+    decode(text.strip_prefix(word)?.strip_suffix('\n')?)
 }

@@ -73,6 +73,7 @@ mod key_text;
 pub mod layer;
 #[doc(hidden)]
 pub mod policy;
+mod private_file;
 #[doc(hidden)]
 pub mod release;
 pub mod scenario;

@@ -19,6 +19,21 @@ pub fn patrol() -> PathBuf {
         .clone()
 }
 
+/// The program, with nothing of the environment that would tell it where its data is.
+///
+/// # Panics
+/// As [`patrol()`].
+#[must_use]
+pub fn command() -> Command {
+    let mut command = Command::new(patrol());
+    for (name, _) in std::env::vars_os() {
+        if name.to_string_lossy().starts_with("PATROL_") {
+            command.env_remove(name);
+        }
+    }
+    command
+}
+
 /// The path of an example of the library, up to date with its source.
 ///
 /// # Panics

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use patrol::config::Config;
+use patrol::release::{CONTRACT, Manifest, Release};
 use patrol::service::{Caller, Error, Identity, NewAccount, NewToken, Origin, Patrol, Settings, UserRef};
 use patrol::store::AuditFilter;
 use patrol::time::{ManualClock, Millis};
@@ -292,6 +293,25 @@ pub fn person(id: Id) -> Caller {
 #[must_use]
 pub fn user(id: Id) -> UserRef {
     UserRef::Id(id)
+}
+
+/// A release of a component, signed by nobody.
+///
+/// # Panics
+/// Where the component is larger than any host takes.
+#[must_use]
+pub fn release(name: &str, component: Vec<u8>, number: u32) -> Release {
+    let manifest = Manifest {
+        name: name.to_owned(),
+        version: format!("1.{number}.0"),
+        release: number,
+        component: String::new(),
+        wit: CONTRACT.to_owned(),
+        minimum_host: "0.0.1".to_owned(),
+        created: "2027-01-31T17:00:00Z".to_owned(),
+        notes: String::new(),
+    };
+    Release::make(manifest, component, None).expect("a release")
 }
 
 /// Presents a token at the audience, to some host.

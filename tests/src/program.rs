@@ -83,15 +83,16 @@ impl Program {
         self.directory.path().join("patrol.toml")
     }
 
+    /// All that was said on standard error so far.
+    #[must_use]
+    pub fn said(&self) -> String {
+        fs::read_to_string(self.log()).unwrap_or_default()
+    }
+
     /// A command, not yet run.
     #[must_use]
     pub fn command(&self, arguments: &[&str]) -> Command {
-        let mut command = Command::new(crate::bin::patrol());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PATROL_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = crate::bin::command();
         if self.verbose {
             command.env("PATROL_LOG", "trace");
         }
@@ -112,6 +113,22 @@ impl Program {
     /// Runs a command.
     pub fn run(&self, arguments: &[&str]) -> Run {
         self.run_with(arguments, "")
+    }
+
+    /// What a command printed that must go well.
+    #[track_caller]
+    pub fn json(&self, arguments: &[&str]) -> Value {
+        let run = self.run(arguments);
+        assert_eq!(run.code, Some(0), "{arguments:?}: {} {}", run.out, self.said());
+        run.json()
+    }
+
+    /// Makes a token of a user's, as it is printed.
+    #[track_caller]
+    pub fn token(&self, owner: &str, name: &str, expires: &str) -> Value {
+        let mut arguments = vec!["token", "create", "--owner", owner];
+        arguments.extend(["--name", name, "--expires", expires]);
+        self.json(&arguments)
     }
 
     /// Runs a command with a line on standard input.

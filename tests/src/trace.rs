@@ -18,7 +18,7 @@ mod play;
 mod strategy;
 
 pub use play::run;
-pub use strategy::traces;
+pub use strategy::{drawn_traces, folder, kept_traces, some_traces, traces};
 
 /// The tenant of each user; there are two tenants, with method 0 and without multi-factor authentication.
 pub const USERS: [usize; 3] = [0, 0, 1];

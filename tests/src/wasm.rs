@@ -24,6 +24,13 @@ pub fn embedded() -> &'static [u8] {
     Policy::<MemoryHost>::embedded()
 }
 
+/// The embedded policy with a note in it: another component, which decides the same.
+#[must_use]
+pub fn noted(note: u8) -> Vec<u8> {
+    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
+    [embedded(), &section].concat()
+}
+
 /// The embedded policy, run in some way.
 ///
 /// # Panics

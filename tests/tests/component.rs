@@ -12,10 +12,8 @@ use patrol::policy::{Isolation, Options};
 use patrol_policy::types::{ActorRole, Cause, Level, Outage, RefusalReason};
 use patrol_tests::hostile;
 use patrol_tests::shape::{EXPORTS, shape};
-use patrol_tests::trace::{Trace, run, traces};
+use patrol_tests::trace::{run, some_traces};
 use patrol_tests::wasm::{self, Wasm};
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
 use wit_parser::{Resolve, TypeDefKind};
 
 #[test]
@@ -87,7 +85,7 @@ fn the_rules_are_the_same_for_a_policy_that_peppers() {
     };
     let component = patrol_tests::policies::read("peppered");
     let policy = patrol::policy::Policy::load(&component, &options).unwrap();
-    for trace in some_traces() {
+    for trace in some_traces(100) {
         if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
             panic!("{reason}\n{}", serde_json::to_string_pretty(&trace).unwrap());
         }
@@ -95,22 +93,6 @@ fn the_rules_are_the_same_for_a_policy_that_peppers() {
 }
 
 const WARM: Isolation = Isolation::Warm { max_calls: 7 };
-
-/// Kept traces, then random ones: reproducible, since the native engine has been through more of them already.
-fn some_traces() -> Vec<Trace> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
-    let mut kept: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    kept.sort();
-    let kept = kept
-        .iter()
-        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
-    let mut runner = TestRunner::deterministic();
-    let random = (0..100).map(|_| traces(80).new_tree(&mut runner).unwrap().current());
-    kept.chain(random).collect()
-}
 
 #[test]
 fn the_component_agrees_with_the_rules_however_it_is_run() {
@@ -123,7 +105,7 @@ fn the_component_agrees_with_the_rules_however_it_is_run() {
             bulk_deadline: deadline,
             ..Options::default()
         });
-        for trace in some_traces() {
+        for trace in some_traces(100) {
             if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
                 panic!(
                     "{isolation:?}: {reason}\n{}",

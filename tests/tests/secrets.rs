@@ -142,30 +142,19 @@ fn r2_the_pepper_is_in_its_file_and_nowhere_else() {
     let mut maker = maker::Maker::new();
     let done = |maker: &maker::Maker, args: &[&str]| {
         let run = maker.program.run(args);
-        assert_eq!(run.code, Some(0), "{args:?}: {}", maker.said());
+        assert_eq!(run.code, Some(0), "{args:?}: {}", maker.program.said());
         run.out
     };
     let mut answers = done(&maker, &["tenant", "create", "acme"]);
     answers += &done(&maker, &["user", "create", "--tenant", "acme", "--name", "ann"]);
     let release = maker.release_of(&patrol_tests::policies::component("peppered"), 1, &[]);
-    let staged: Value =
-        serde_json::from_str(&done(&maker, &["policy", "stage", release.to_str().unwrap()])).unwrap();
+    let staged = maker.stage(&release);
     let create = |maker: &maker::Maker, name: &str| {
-        let args = [
-            "token",
-            "create",
-            "--owner",
-            "ann",
-            "--name",
-            name,
-            "--expires",
-            "30d",
-        ];
-        let created: Value = serde_json::from_str(&done(maker, &args)).unwrap();
+        let created = maker.program.token("ann", name, "30d");
         ["id", "secret"].map(|key| created[key].as_str().unwrap().to_owned())
     };
     let [id, plain] = create(&maker, "plain");
-    answers += &done(&maker, &["policy", "activate", staged["id"].as_str().unwrap()]);
+    answers += &done(&maker, &["policy", "activate", &staged]);
     // Not before: the compiler would say more than all else together.
     maker.program.verbose = true;
     let [_, peppered] = create(&maker, "peppered");

@@ -4,18 +4,13 @@
 //! A random trace that fails is made small and kept there, so that it is replayed from then on.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use patrol_policy::types::{Cause, RefusalReason};
 use patrol_tests::native::Native;
-use patrol_tests::trace::{Trace, Verdict, run, traces};
+use patrol_tests::trace::{Trace, Verdict, folder, kept_traces, run, traces};
 use patrol_tests::whole::Whole;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::{Config, TestCaseError, TestError, TestRunner};
-
-fn folder() -> PathBuf {
-    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces")
-}
 
 fn on_the_native_engine(trace: &Trace) -> Result<Vec<Verdict>, String> {
     run(trace, &mut Native::new(trace.parameters()))
@@ -46,14 +41,7 @@ fn agrees_on_random_traces(cases: u32, engine: fn(&Trace) -> Result<Vec<Verdict>
 }
 
 fn agrees_on_every_kept_trace(engine: fn(&Trace) -> Result<Vec<Verdict>, String>) {
-    let mut kept: Vec<_> = std::fs::read_dir(folder())
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    kept.sort();
-    assert!(!kept.is_empty());
-    for path in kept {
-        let trace: Trace = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (path, trace) in kept_traces() {
         if let Err(reason) = engine(&trace) {
             panic!("{}\n{reason}", path.display());
         }

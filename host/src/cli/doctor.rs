@@ -4,7 +4,7 @@ mod policies;
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::MetadataExt as _;
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
@@ -18,6 +18,7 @@ use super::{Session, caller};
 use crate::config::Config;
 use crate::gate::{KeyError, Keys};
 use crate::journal;
+use crate::private_file;
 use crate::service::{AuditFilter, FLOOR_VIOLATION, OpenError, Patrol, PepperState, ServeLock, Settings};
 use crate::store::sqlite::OpenError as StoreOpenError;
 use crate::time::print_duration;
@@ -237,16 +238,8 @@ fn directory(data: &Path, findings: &mut Findings) -> bool {
 /// Writes a file into the directory and removes it; says whether it belongs to the directory's owner.
 fn probe(data: &Path, owner: u32) -> io::Result<bool> {
     let path = data.join(format!(".doctor-{}", std::process::id()));
-    let file = fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path);
-    let written = file.and_then(|mut file| {
-        io::Write::write_all(&mut file, &[0; 4_096])?;
-        file.sync_all()?;
-        Ok(file.metadata()?.uid() == owner)
-    });
+    let file = private_file::make(&path, &[&[0; 4_096]]);
+    let written = file.and_then(|file| Ok(file.metadata()?.uid() == owner));
     // Best effort: it may not have been made.
     let _ = fs::remove_file(&path);
     written

@@ -9,6 +9,7 @@ use patrol_policy::types::{Cause, End, Timestamp};
 use serde::Serialize;
 use zeroize::Zeroizing;
 
+pub(super) use crate::release::hex;
 use crate::time::roughly;
 
 /// Rows of a table that are held back to find out how wide its columns are.
@@ -247,15 +248,6 @@ pub(super) fn end(ends: End, now: Timestamp) -> String {
 /// A cause in words.
 pub(super) fn cause(cause: Cause) -> String {
     cause.as_str().replace('-', " ")
-}
-
-/// Bytes in lower-case hexadecimal digits.
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().fold(String::new(), |mut text, byte| {
-        // Writing to a string does not fail.
-        let _ = write!(text, "{byte:02x}");
-        text
-    })
 }
 
 /// A number with a noun, in the plural where it takes one.

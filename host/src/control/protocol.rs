@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::release::hex;
 use crate::service::{self, ReleaseRow};
 
 /// The version of the protocol. Verbs may be added within one; a line of another version is not understood.
@@ -117,7 +118,7 @@ pub struct Release {
 impl From<&ReleaseRow> for Release {
     fn from(row: &ReleaseRow) -> Self {
         Self {
-            id: row.digest.iter().map(|byte| format!("{byte:02x}")).collect(),
+            id: hex(&row.digest),
             name: row.name.clone(),
             version: row.version.clone(),
             release: row.number,

@@ -19,6 +19,7 @@ use metrics_exporter_prometheus::{BuildError, Matcher, PrometheusBuilder, Promet
 use patrol_policy::types::DAY;
 
 use super::{Denial, Door};
+use crate::release::hex;
 use crate::service::{Patrol, Population};
 
 /// What `patrol_tokens_near_expiry` looks ahead, ms.
@@ -355,8 +356,7 @@ fn policies(patrol: &Patrol) -> String {
          component\n# TYPE {POLICY} gauge\n"
     );
     for digest in patrol.policy_digests() {
-        let digest: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        text.push_str(&format!("{POLICY}{{digest=\"{digest}\"}} 1\n"));
+        text.push_str(&format!("{POLICY}{{digest=\"{}\"}} 1\n", hex(&digest)));
     }
     text.push('\n');
     text

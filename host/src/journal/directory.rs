@@ -1,12 +1,13 @@
 //! The journal's directory: what its files are called, and who may write them.
 
-use std::fs::{self, DirBuilder, File, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, File, TryLockError};
 use std::io;
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
 
 use super::error::Error;
 use super::key;
+use crate::private_file;
 
 const LOCK: &str = "lock";
 const EXTENSION: &str = ".journal";
@@ -61,13 +62,7 @@ pub(super) fn make(directory: &Path) -> io::Result<()> {
 /// The right to write here: one process at a time. Held until dropped.
 pub(super) fn lock(directory: &Path) -> Result<File, Error> {
     let path = directory.join(LOCK);
-    let file = OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .write(true)
-        .mode(0o600)
-        .open(&path)
-        .map_err(Error::file(&path))?;
+    let file = private_file::lock_file(&path).map_err(Error::file(&path))?;
     match file.try_lock() {
         Ok(()) => Ok(file),
         Err(TryLockError::WouldBlock) => Err(Error::InUse(directory.to_owned())),

@@ -9,19 +9,18 @@
 //! A file is named after the SHA-256 of the component and of everything that wasmtime says its code depends on (its
 //! version, the settings, the processor's features), so an upgrade of either is a miss, too.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
+use std::fs::{self, DirBuilder, File};
 use std::hash::{Hash, Hasher};
-use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, MetadataExt, OpenOptionsExt};
+use std::io::{self, Read};
+use std::os::unix::fs::{DirBuilderExt, MetadataExt};
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest, Sha256};
 use wasmtime::Engine;
 use wasmtime::component::Component;
 
 use super::limits::ARTIFACT_BYTES;
+use crate::private_file;
 
 const MAGIC: &[u8; 16] = b"patrol-code-v2\r\n";
 
@@ -111,24 +110,10 @@ impl Cache {
         let code = component
             .serialize()
             .map_err(|e| Miss::Io(path.clone(), io::Error::other(e.to_string())))?;
-        let (temporary, written) = self.temporary();
-        let result = written
-            .and_then(|mut file| {
-                file.write_all(MAGIC)?;
-                file.write_all(&checksum_of(&path, &code))?;
-                file.write_all(&code)?;
-                file.sync_all()
-            })
-            .and_then(|()| fs::rename(&temporary, &path));
-        result.map_err(|e| {
-            // Best effort: a file of this name is never read.
-            let _ = fs::remove_file(&temporary);
-            Miss::Io(path, e)
-        })
-    }
-
-    fn temporary(&self) -> (PathBuf, io::Result<File>) {
-        create_new(&self.directory)
+        match private_file::put(&path, &[MAGIC, &checksum_of(&path, &code), &code]) {
+            Ok(_) => Ok(()),
+            Err(error) => Err(Miss::Io(path, error)),
+        }
     }
 
     fn path(&self, engine: &Engine, digest: &[u8; 32]) -> PathBuf {
@@ -158,28 +143,16 @@ fn checksum_of(path: &Path, code: &[u8]) -> [u8; 32] {
 
 /// The user that this process creates files as. Asked of the file system itself, which on a network may map users.
 fn own_user(directory: &Path) -> io::Result<u32> {
-    let (path, file) = create_new(directory);
+    let path = private_file::scratch(directory);
+    // Left over from a process that had this number before and was killed.
+    let _ = fs::remove_file(&path);
+    let file = private_file::create(&path);
     let user = file
         .and_then(|file| file.metadata())
         .map(|metadata| metadata.uid());
-    // Best effort, see above.
+    // Best effort: a file of this name is never read.
     let _ = fs::remove_file(path);
     user
-}
-
-/// A new file in the directory that only its owner can read, under a name that nothing else uses.
-fn create_new(directory: &Path) -> (PathBuf, io::Result<File>) {
-    static NUMBER: AtomicU64 = AtomicU64::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-    let path = directory.join(format!(".{}-{number}.new", process::id()));
-    // Left over from a process that had this number before and was killed.
-    let _ = fs::remove_file(&path);
-    let file = OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(&path);
-    (path, file)
 }
 
 fn check(path: &Path, metadata: &fs::Metadata, owner: u32) -> Result<(), Miss> {

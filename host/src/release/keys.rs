@@ -6,9 +6,7 @@
 //! not on one that runs them.
 
 use std::fmt::{self, Display};
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -18,11 +16,10 @@ use ed25519_dalek::{Signature, Signer as _, SigningKey, VerifyingKey};
 use zeroize::Zeroizing;
 
 use crate::key_text::{self, decode};
+use crate::private_file::{self, Unreadable};
 
 const PUBLIC: &str = "ed25519:";
 const SECRET: &str = "patrol-signing-key-1:";
-/// Bytes of a secret key's file: the word above, 43 characters and the end of the line.
-const FILE: usize = SECRET.len() + key_text::DIGITS + 1;
 
 /// Why a key cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -131,33 +128,14 @@ impl SecretKey {
     /// # Errors
     /// Why it cannot be used, and what to do.
     pub fn read(path: &Path) -> Result<Self, KeyError> {
-        let failed = |source| KeyError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = File::open(path).map_err(failed)?;
-        let metadata = file.metadata().map_err(failed)?;
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let damaged = || KeyError::Damaged {
-            path: path.to_owned(),
-        };
-        if metadata.len() != FILE as u64 {
-            return Err(damaged());
-        }
-        // Of its size from the start: one that grows leaves copies behind.
-        let mut text = Zeroizing::new([0; FILE]);
-        file.read_exact(&mut *text).map_err(failed)?;
-        let seed = std::str::from_utf8(&*text)
-            .ok()
-            .and_then(|text| text.strip_prefix(SECRET)?.strip_suffix('\n'))
-            .and_then(decode)
-            .ok_or_else(damaged)?;
+        let seed = private_file::read_key(path, SECRET).map_err(|why| {
+            let path = path.to_owned();
+            match why {
+                Unreadable::File(source) => KeyError::File { path, source },
+                Unreadable::Exposed(mode) => KeyError::Exposed { path, mode },
+                Unreadable::Damaged => KeyError::Damaged { path },
+            }
+        })?;
         Ok(Self(SigningKey::from_bytes(&seed)))
     }
 
@@ -166,27 +144,14 @@ impl SecretKey {
     /// # Errors
     /// Where that cannot be, or where there is such a file already: a key is never overwritten.
     pub fn write(&self, path: &Path) -> Result<(), KeyError> {
-        let mut text = Zeroizing::new(String::with_capacity(FILE));
-        text.push_str(SECRET);
-        key_text::push_secret(&mut text, &self.0);
-        text.push('\n');
-        let failed = |source| KeyError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let mut options = OpenOptions::new();
-        let mut file = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(path)
-            .map_err(failed)?;
-        let written = file.write_all(text.as_bytes()).and_then(|()| file.sync_all());
-        written.map_err(|source| {
-            // Best effort: what is cut short is no key.
-            let _ = fs::remove_file(path);
-            failed(source)
-        })
+        let text = key_text::line(SECRET, self.0.as_bytes());
+        match private_file::make(path, &[text.as_bytes()]) {
+            Ok(_) => Ok(()),
+            Err(source) => Err(KeyError::File {
+                path: path.to_owned(),
+                source,
+            }),
+        }
     }
 
     /// Its public half.
@@ -205,7 +170,8 @@ impl SecretKey {
 #[cfg(test)]
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use super::*;
 
@@ -225,7 +191,7 @@ mod tests {
             Err(KeyError::Exposed { mode: 0o640, .. })
         ));
         fs::set_permissions(&path, fs::Permissions::from_mode(0o600)).unwrap();
-        fs::write(&path, "x".repeat(FILE)).unwrap();
+        fs::write(&path, "x".repeat(SECRET.len() + key_text::DIGITS + 1)).unwrap();
         assert!(matches!(SecretKey::read(&path), Err(KeyError::Damaged { .. })));
     }
 

@@ -102,6 +102,7 @@ impl Unfit {
 }
 
 /// Bytes in lower-case hexadecimal digits.
-fn hex(bytes: &[u8]) -> String {
+#[must_use]
+pub fn hex(bytes: &[u8]) -> String {
     bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }

@@ -3,16 +3,15 @@
 //! A file is written under another name, made durable, and then renamed: it is there whole or not at all. What is read
 //! is taken for what it is called only if it still has that digest.
 
-use std::fs::{self, DirBuilder, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{DirBuilderExt as _, OpenOptionsExt as _};
+use std::fs::{DirBuilder, File};
+use std::io::{self, Read as _};
+use std::os::unix::fs::DirBuilderExt as _;
 use std::path::{Path, PathBuf};
-use std::process;
-use std::sync::atomic::{AtomicU64, Ordering};
 
 use sha2::{Digest as _, Sha256};
 
 use super::{LARGEST, Release, Step, Unfit, hex};
+use crate::private_file;
 
 /// The releases of a data directory.
 pub struct Shelf {
@@ -48,9 +47,7 @@ impl Shelf {
     /// A name in the directory that nothing else uses, and that no release has.
     #[must_use]
     pub fn scratch(&self) -> PathBuf {
-        static NUMBER: AtomicU64 = AtomicU64::new(0);
-        let number = NUMBER.fetch_add(1, Ordering::Relaxed);
-        self.directory.join(format!(".{}-{number}.new", process::id()))
+        private_file::scratch(&self.directory)
     }
 
     /// Keeps a release; it is on disk when this returns.
@@ -59,25 +56,9 @@ impl Shelf {
     /// Where that cannot be.
     pub fn keep(&self, release: &Release) -> io::Result<()> {
         self.make()?;
-        let temporary = self.scratch();
-        // Left over from a process that had this number before and was killed.
-        let _ = fs::remove_file(&temporary);
-        let mut options = OpenOptions::new();
-        let written = options
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(&temporary)
-            .and_then(|mut file| {
-                file.write_all(&release.to_bytes())?;
-                file.sync_all()?;
-                fs::rename(&temporary, self.path(&release.digest()))?;
-                File::open(&self.directory)?.sync_all()
-            });
-        written.inspect_err(|_| {
-            // Best effort: a file of this name is never read.
-            let _ = fs::remove_file(&temporary);
-        })
+        let path = self.path(&release.digest());
+        private_file::put(&path, &[&release.to_bytes()])?;
+        private_file::sync_directory(&path)
     }
 
     /// The release with this digest.

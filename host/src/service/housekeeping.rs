@@ -1,8 +1,7 @@
 //! What has to happen by itself while a server runs: uses and refusals are written every half second, and once a
 //! minute the policy sweeps (R6) and the clock's mark is raised.
 
-use std::fs::{File, OpenOptions, TryLockError};
-use std::os::unix::fs::OpenOptionsExt as _;
+use std::fs::{File, TryLockError};
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::Ordering;
@@ -16,6 +15,7 @@ use super::events::AuditEvent;
 use super::policies::{Chosen, Running};
 use super::question::{Sweep, Whose};
 use super::{Caller, Error, OpenError, Patrol, STALLED};
+use crate::private_file;
 use crate::store::Tenants;
 
 /// Between two flushes; DESIGN asks for a second at most.
@@ -40,13 +40,7 @@ impl ServeLock {
     /// [`OpenError::InUse`] where another server has it, [`OpenError::Lock`] where the lock file cannot be made.
     pub fn take(data: &Path) -> Result<Self, OpenError> {
         let path = data.join("serve.lock");
-        let file = OpenOptions::new()
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path);
-        let file = file.map_err(|source| OpenError::Lock {
+        let file = private_file::lock_file(&path).map_err(|source| OpenError::Lock {
             path: path.clone(),
             source,
         })?;

@@ -57,6 +57,7 @@ use patrol_policy::types::{Audience, Description, Duration, Id, MINUTE, Paramete
 use crate::config::{Config, check_audience};
 use crate::journal::Writer;
 use crate::policy::Options;
+use crate::release::hex;
 use crate::store::Store;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
 use crate::time::{Clock, SystemClock};
@@ -492,7 +493,7 @@ impl Patrol {
         if running.broke.fetch_or(bit, Ordering::Relaxed) & bit != 0 {
             return;
         }
-        let digest = releases::hex(&running.policy.digest());
+        let digest = hex(&running.policy.digest());
         tracing::error!(
             rule = rule.as_str(),
             what,
@@ -503,10 +504,7 @@ impl Patrol {
             .detail("rule", rule.as_str())
             .detail("allowed", what)
             .detail("component", digest)
-            .detail(
-                "release",
-                running.release.as_ref().map(|row| releases::hex(&row.digest)),
-            );
+            .detail("release", running.release.as_ref().map(|row| hex(&row.digest)));
         self.journal
             .push(event.failed(&Fault::Floor(violation).into(), false));
     }

@@ -12,9 +12,6 @@
 //! * A record that needs a pepper where there never was one is an outage, too: somebody wrote it who had no business
 //!   to.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, OnceLock};
 
@@ -25,13 +22,11 @@ use zeroize::Zeroizing;
 
 use super::{Error, Patrol};
 use crate::key_text;
+use crate::private_file::{self, Unreadable};
 use crate::store::{StoreError, Transaction};
 
 const FILE: &str = "pepper.key";
-const NEW: &str = "pepper.key.new";
 const PREFIX: &str = "patrol-pepper-1:";
-/// Bytes of the file: the word above, 43 characters and the end of the line.
-const LENGTH: usize = PREFIX.len() + key_text::DIGITS + 1;
 
 /// By what name a policy asks for MACs.
 pub(super) const KEYRING: &str = "patrol:policy/keyring@0.1.0";
@@ -44,7 +39,7 @@ const CHECKED: &[u8] = b"patrol: this is the pepper";
 pub(crate) enum PepperError {
     /// The file cannot be read or written.
     #[error("cannot use the pepper {path}: {source}", path = .path.display())]
-    File { path: PathBuf, source: io::Error },
+    File { path: PathBuf, source: std::io::Error },
     /// Others may read it.
     #[error("others may use the pepper {path} (mode {mode:03o}): run `chmod go= {path}`", path = .path.display())]
     Exposed { path: PathBuf, mode: u32 },
@@ -111,55 +106,15 @@ impl Pepper {
 
     /// Reads it from its file; none where there is no file.
     fn read(path: &Path) -> Result<Option<Self>, PepperError> {
-        let failed = |source| PepperError::File {
-            path: path.to_owned(),
-            source,
-        };
-        let mut file = match File::open(path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let metadata = file.metadata().map_err(failed)?;
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(PepperError::Exposed {
-                path: path.to_owned(),
-                mode,
-            });
-        }
-        let damaged = || PepperError::Damaged(path.to_owned());
-        if metadata.len() != LENGTH as u64 {
-            return Err(damaged());
-        }
-        // Of its size from the start: one that grows leaves copies behind.
-        let mut text = Zeroizing::new([0; LENGTH]);
-        file.read_exact(&mut *text).map_err(failed)?;
-        let bytes = std::str::from_utf8(&*text)
-            .ok()
-            .and_then(|text| text.strip_prefix(PREFIX)?.strip_suffix('\n'))
-            .and_then(key_text::decode)
-            .ok_or_else(damaged)?;
-        Ok(Some(Self(bytes)))
-    }
-
-    /// Writes it to its file, whole or not at all. The caller has seen that there is none, and holds the lock.
-    fn write(&self, path: &Path, new: &Path, directory: &Path) -> io::Result<()> {
-        let mut text = Zeroizing::new(String::with_capacity(LENGTH));
-        text.push_str(PREFIX);
-        key_text::push_bytes(&mut text, &self.0);
-        text.push('\n');
-        // Left over from a process that ended before it was done; under the lock nobody else has it.
-        let _ = fs::remove_file(new);
-        let mut file = OpenOptions::new()
-            .write(true)
-            .create_new(true)
-            .mode(0o600)
-            .open(new)?;
-        file.write_all(text.as_bytes())?;
-        file.sync_all()?;
-        fs::rename(new, path)?;
-        File::open(directory)?.sync_all()
+        let found = private_file::if_there(private_file::read_key(path, PREFIX)).map_err(|why| {
+            let path = path.to_owned();
+            match why {
+                Unreadable::File(source) => PepperError::File { path, source },
+                Unreadable::Exposed(mode) => PepperError::Exposed { path, mode },
+                Unreadable::Damaged => PepperError::Damaged(path),
+            }
+        })?;
+        Ok(found.map(Self))
     }
 }
 
@@ -234,12 +189,11 @@ impl Keyring {
     fn make(&self) -> Result<Pepper, PepperError> {
         let pepper = Pepper::generate()?;
         let path = self.path();
-        pepper
-            .write(&path, &self.data.join(NEW), &self.data)
-            .map_err(|source| PepperError::File {
-                path: path.clone(),
-                source,
-            })?;
+        // The caller has seen that there is none, and holds the lock.
+        let text = key_text::line(PREFIX, &pepper.0);
+        if let Err(source) = private_file::replace(&path, text.as_bytes()) {
+            return Err(PepperError::File { path, source });
+        }
         tracing::warn!(
             path = %path.display(),
             "a pepper was made: keep a copy of it, apart from those of the database"
@@ -323,13 +277,16 @@ mod tests {
         reason = "tests"
     )]
 
-    use std::os::unix::fs::PermissionsExt as _;
+    use std::fs;
+    use std::os::unix::fs::{MetadataExt as _, PermissionsExt as _};
 
     use patrol_policy::memory::hmac_sha256;
 
     use super::*;
     use crate::store::Store as _;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
+
+    const NEW: &str = "pepper.key.new";
 
     const MESSAGE: Digest = Digest {
         a: 1,

@@ -20,7 +20,7 @@ use super::policies::{Loader, PassedOver, Policies, Running};
 use super::vitals::RolledBack;
 use super::{Error, OpenError, Patrol, ServeLock, trial};
 use crate::config::PolicyConfig;
-use crate::release::{Release, Shelf, Step, Unfit};
+use crate::release::{Release, Shelf, Step, Unfit, hex};
 use crate::scenario::Report;
 use crate::store::{ReleaseRow, StoreError};
 
@@ -418,10 +418,6 @@ pub(super) fn release_event(
         .detail("policyName", row.name.as_str())
         .detail("policyVersion", row.version.as_str())
         .detail("releaseNumber", row.number)
-}
-
-pub(super) fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

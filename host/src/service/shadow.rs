@@ -20,8 +20,9 @@ use super::events::AuditEvent;
 use super::exchange::Exchange;
 use super::recorder::Listener;
 use super::rehearsal::{Change, Difference, Rehearsal, Totals};
-use super::releases::{ReleaseError, hex, release_event};
+use super::releases::{ReleaseError, release_event};
 use super::{Caller, Patrol, ServeLock};
+use crate::release::hex;
 use crate::store::ReleaseRow;
 use work::Work;
 

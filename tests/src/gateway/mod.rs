@@ -82,6 +82,7 @@ pub fn have(programs: &[&str]) -> bool {
 ///
 /// # Panics
 /// Where there is none for a long time.
+#[track_caller]
 pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
     let started = Instant::now();
     loop {

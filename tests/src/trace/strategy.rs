@@ -1,10 +1,55 @@
 //! Random traces. What matters is likely: few users, few tokens, and times at the edge of what ends.
 
+use std::fs;
+use std::path::{Path, PathBuf};
+
 use patrol_policy::types::{DAY, Duration, HOUR, MINUTE};
 use proptest::collection::vec;
 use proptest::prelude::*;
+use proptest::strategy::ValueTree as _;
+use proptest::test_runner::TestRunner;
 
 use super::{METHODS, NAMES, Op, Secret, Target, Trace, USERS, Who};
+
+/// Where traces are kept that showed something once.
+#[must_use]
+pub fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("traces")
+}
+
+/// Those that are kept, by their files.
+///
+/// # Panics
+/// Where there are none, or one cannot be read.
+#[must_use]
+pub fn kept_traces() -> Vec<(PathBuf, Trace)> {
+    let files = fs::read_dir(folder()).expect("a folder of traces");
+    let mut files: Vec<_> = files.map(|entry| entry.expect("a trace").path()).collect();
+    files.sort();
+    assert!(!files.is_empty(), "no traces are kept");
+    let read = |path: PathBuf| {
+        let text = fs::read(&path).expect("a trace");
+        let trace = serde_json::from_slice(&text).unwrap_or_else(|why| panic!("{}: {why}", path.display()));
+        (path, trace)
+    };
+    files.into_iter().map(read).collect()
+}
+
+/// As many random traces, the same each time.
+///
+/// # Panics
+/// Where none can be drawn.
+pub fn drawn_traces(count: usize) -> impl Iterator<Item = Trace> {
+    let mut runner = TestRunner::deterministic();
+    let all = traces(80);
+    (0..count).map(move |_| all.new_tree(&mut runner).expect("a trace").current())
+}
+
+/// Those that are kept, then random ones.
+pub fn some_traces(drawn: usize) -> impl Iterator<Item = Trace> {
+    let kept = kept_traces().into_iter().map(|(_, trace)| trace);
+    kept.chain(drawn_traces(drawn))
+}
 
 /// Traces of about `length` operations at most.
 pub fn traces(length: usize) -> impl Strategy<Value = Trace> {

@@ -156,9 +156,15 @@ fn the_policy_says_what_is_in_force() {
             "isolation",
             "limits",
             "name",
+            "own",
+            "release",
             "size",
             "version"
         ]
+    );
+    assert_eq!(
+        (&policy["own"], &policy["release"]),
+        (&json!(false), &Value::Null)
     );
     assert_eq!(policy["limits"]["idleAfter"], "1h 30m");
     assert_eq!(policy["limits"]["tokensPerOwner"], 104);

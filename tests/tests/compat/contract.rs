@@ -17,12 +17,9 @@ fn a_policy_for_the_first_contract_runs_on_the_current_one() {
 #[test]
 fn the_frozen_contract_is_the_one_that_was_released() {
     use sha2::{Digest as _, Sha256};
-    let digest: String = Sha256::digest(released())
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect();
     assert_eq!(
-        digest, "eb05c1a4c0a31e23f7ff11aacfd43755c1bf4b082a84d339b4a713d382fdd0a6",
+        patrol::release::hex(&Sha256::digest(released())),
+        "eb05c1a4c0a31e23f7ff11aacfd43755c1bf4b082a84d339b4a713d382fdd0a6",
         "wit/since-v0.1/ is never edited: see its README"
     );
 }

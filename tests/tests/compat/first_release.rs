@@ -4,6 +4,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
+use patrol::release::hex;
 use patrol::scenario::{Bench, shipped};
 use patrol_tests::program::Program;
 use serde_json::Value;
@@ -36,11 +37,7 @@ fn what_was_released_is_what_lies_here() {
     assert_eq!(there, named);
     for (name, digest) in released() {
         let bytes = fs::read(directory().join(&name)).unwrap();
-        let found: String = Sha256::digest(&bytes)
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect();
-        assert_eq!(found, digest, "{name}");
+        assert_eq!(hex(&Sha256::digest(&bytes)), digest, "{name}");
     }
     // The first one is here for good, whatever comes after it.
     let first = "287c25b39bdd2a98363af530dcdca5779c321c73eba51fd916ed2bdcbbca56e2".to_owned();

@@ -5,7 +5,6 @@ use std::path::Path;
 
 use patrol_tests::javascript;
 use patrol_tests::program::{Program, Run};
-use serde_json::Value;
 
 /// Configures `[policy]`, on a machine that may be busy.
 fn configure(program: &Program, settings: &str) {
@@ -18,24 +17,13 @@ fn configure_with_trial(program: &Program, trial: &str, settings: &str) {
     fs::write(program.configuration(), text).unwrap();
 }
 
-fn said(program: &Program) -> String {
-    fs::read_to_string(program.log()).unwrap_or_default()
-}
-
-#[track_caller]
-fn json(program: &Program, arguments: &[&str]) -> Value {
-    let run = program.run(arguments);
-    assert_eq!(run.code, Some(0), "{arguments:?}: {} {}", run.out, said(program));
-    serde_json::from_str(&run.out).unwrap()
-}
-
 /// What was said about a command that did not end well.
 #[track_caller]
 fn refusal(program: &Program, arguments: &[&str]) -> (Option<i32>, String) {
-    let before = said(program).len();
+    let before = program.said().len();
     let Run { code, out } = program.run(arguments);
     assert_ne!(code, Some(0), "{arguments:?}: {out}");
-    (code, said(program).split_off(before))
+    (code, program.said().split_off(before))
 }
 
 /// Makes a release of the component.
@@ -45,7 +33,7 @@ fn release(program: &Program, component: &Path) -> String {
     let mut arguments = vec!["policy", "sign", component.to_str().unwrap(), "--unsigned"];
     arguments.extend(["--name", "javascript", "--policy-version", "0.1.0"]);
     arguments.extend(["--number", "1", "--output", &file]);
-    json(program, &arguments);
+    program.json(&arguments);
     file
 }
 
@@ -56,10 +44,7 @@ fn it_passes_every_scenario_that_comes_with_patrol() {
     };
     let program = Program::new();
     configure(&program, javascript::SETTINGS);
-    let results = json(
-        &program,
-        &["scenario", "run", "--policy", component.to_str().unwrap()],
-    );
+    let results = program.json(&["scenario", "run", "--policy", component.to_str().unwrap()]);
     assert_eq!(results["failed"], 0, "{results}");
     assert!(results["passed"].as_u64().unwrap() >= 13, "{results}");
 }
@@ -80,13 +65,13 @@ fn each_limit_that_it_exceeds_is_named_with_its_setting() {
         &scenario,
     ] {
         if arguments == ["policy", "stage", &file] {
-            json(&program, &["tenant", "create", "acme"]);
+            program.json(&["tenant", "create", "acme"]);
         }
         let (_, said) = refusal(&program, arguments);
         assert!(said.contains("`[policy] max_component`"), "{arguments:?}: {said}");
     }
     // What it is, is said whatever its size.
-    let record = json(&program, &["policy", "inspect", &file]);
+    let record = program.json(&["policy", "inspect", &file]);
     assert_eq!(
         record["size"],
         fs::metadata(&component).unwrap().len(),
@@ -95,7 +80,7 @@ fn each_limit_that_it_exceeds_is_named_with_its_setting() {
 
     // From here on each try compiles it, once: its code is kept.
     configure(&program, "max_component = \"16MiB\"\n");
-    json(&program, &["policy", "verify", &file]);
+    program.json(&["policy", "verify", &file]);
     let (code, told) = refusal(&program, &["policy", "stage", &file]);
     assert_eq!(code, Some(3), "{told}");
     assert!(told.contains("`[policy] memory`"), "{told}");
@@ -114,31 +99,22 @@ fn it_is_staged_activated_served_and_rolled_back() {
     };
     let program = Program::new();
     configure(&program, javascript::SETTINGS);
-    json(&program, &["tenant", "create", "acme"]);
-    json(&program, &["user", "create", "--tenant", "acme", "--name", "ada"]);
+    program.json(&["tenant", "create", "acme"]);
+    program.json(&["user", "create", "--tenant", "acme", "--name", "ada"]);
     let file = release(&program, &component);
-    let id = json(&program, &["policy", "stage", &file])["id"]
+    let id = program.json(&["policy", "stage", &file])["id"]
         .as_str()
         .unwrap()
         .to_owned();
     // A token of the policy before it is good, and one of its own is after it.
     let issue = |name: &str| {
-        let arguments = [
-            "token",
-            "create",
-            "--owner",
-            "ada",
-            "--name",
-            name,
-            "--expires",
-            "30d",
-        ];
-        json(&program, &arguments)["secret"].as_str().unwrap().to_owned()
+        let made = program.token("ada", name, "30d");
+        made["secret"].as_str().unwrap().to_owned()
     };
     let verify = |secret: &str| program.run_with(&["verify"], secret).code;
     let before = issue("before");
-    json(&program, &["policy", "activate", &id]);
-    let shown = json(&program, &["policy", "show"]);
+    program.json(&["policy", "activate", &id]);
+    let shown = program.json(&["policy", "show"]);
     assert_eq!(shown["name"], "patrol-javascript", "{shown}");
     let meanwhile = issue("meanwhile");
     assert_eq!([&before, &meanwhile].map(|secret| verify(secret)), [Some(0); 2]);
@@ -146,10 +122,10 @@ fn it_is_staged_activated_served_and_rolled_back() {
 
     // Settings that are too small for it leave the policy before it running.
     configure(&program, "");
-    let shown = json(&program, &["policy", "show"]);
+    let shown = program.json(&["policy", "show"]);
     assert_eq!(shown["name"], "patrol-default", "{shown}");
     configure(&program, javascript::SETTINGS);
 
-    json(&program, &["policy", "rollback"]);
+    program.json(&["policy", "rollback"]);
     assert_eq!([&before, &meanwhile].map(|secret| verify(secret)), [Some(0); 2]);
 }

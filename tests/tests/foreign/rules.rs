@@ -5,10 +5,8 @@ use patrol_policy::types::{DAY, Denial, IssueRequest, Outage, Parameters, Refusa
 use patrol_tests::javascript;
 use patrol_tests::memory::{MemoryHost, Rows};
 use patrol_tests::native::Native;
-use patrol_tests::trace::{Trace, run, traces};
+use patrol_tests::trace::{run, some_traces};
 use patrol_tests::wasm::Wasm;
-use proptest::strategy::{Strategy as _, ValueTree as _};
-use proptest::test_runner::TestRunner;
 
 use crate::warm::{actor, request};
 
@@ -17,25 +15,9 @@ pub fn load(isolation: Isolation) -> Option<Policy<MemoryHost>> {
     javascript::load(&javascript::options(isolation))
 }
 
-/// The traces that are kept, and some that are drawn.
-fn some_traces() -> Vec<Trace> {
-    let folder = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("traces");
-    let mut kept: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    kept.sort();
-    let kept = kept
-        .iter()
-        .map(|path| serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap());
-    let mut runner = TestRunner::deterministic();
-    let random = (0..30).map(|_| traces(80).new_tree(&mut runner).unwrap().current());
-    kept.chain(random).collect()
-}
-
 fn agrees(isolation: Isolation) {
     let Some(policy) = load(isolation) else { return };
-    for trace in some_traces() {
+    for trace in some_traces(30) {
         if let Err(reason) = run(&trace, &mut Wasm::new(&policy, trace.parameters())) {
             panic!(
                 "{isolation:?}: {reason}\n{}",

@@ -8,16 +8,7 @@ use crate::support::{Home, check, metric, turned};
 #[test]
 fn a_yes_that_the_floor_turns_down_raises_an_alarm_once_and_is_counted_each_time() {
     let home = Home::with("watch = \"0s\"\n");
-    let revoked = home.json(&[
-        "token",
-        "create",
-        "--owner",
-        "ann",
-        "--name",
-        "revoked",
-        "--expires",
-        "90d",
-    ]);
+    let revoked = home.program.token("ann", "revoked", "90d");
     home.json(&["token", "revoke", revoked["id"].as_str().unwrap()]);
     let liar = home.force(&hostile::policy("floor-yes-to-anything"), 1);
     let inventor = home.force(&turned(Turn::Allows([(1, 2), (3, 4), (5, 6)])), 2);
@@ -48,7 +39,7 @@ fn a_yes_that_the_floor_turns_down_raises_an_alarm_once_and_is_counted_each_time
         metric(&server, "patrol_policy_faults_total{kind=\"floor\"}"),
         Some(5.0)
     );
-    assert_eq!(home.said().matches("ALARM").count(), 2);
+    assert_eq!(home.program.said().matches("ALARM").count(), 2);
     server.stop();
 
     let alarms = home.events("policy_floor_violation");

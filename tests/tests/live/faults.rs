@@ -2,12 +2,14 @@
 
 use std::fs;
 
+use patrol_tests::gateway::wait_for;
 use patrol_tests::hostile;
 use patrol_tests::program::Server;
 use patrol_tests::variant::Turn;
+use patrol_tests::wasm::noted;
 use serde_json::Value;
 
-use crate::support::{Home, check, deciding, get, metric, noted, turned, wait_for};
+use crate::support::{Home, check, deciding, get, metric, turned};
 
 const BY_FAULTS: &str = "patrol_policy_rollbacks_total{cause=\"faults\"}";
 
@@ -61,7 +63,11 @@ fn a_release_that_passed_its_trial_and_turns_bad_is_gone_without_a_person() {
         last.contains("trapped") && last.contains("unreachable"),
         "{event}"
     );
-    assert!(home.said().contains("faults too often: it is rolled back"));
+    assert!(
+        home.program
+            .said()
+            .contains("faults too often: it is rolled back")
+    );
     let ended = home.listed(&bad)["rolledBack"][0]["why"].clone();
     assert!(
         ended.as_str().unwrap().starts_with("by itself, after "),
@@ -80,16 +86,7 @@ fn no_hostile_policy_lets_anybody_in_and_those_that_fault_are_gone_without_a_per
     let home = Home::with("");
     // A policy that never answers is not to keep the test waiting for as long as a busy machine may take.
     home.configure("deadline = \"500ms\"\n");
-    let revoked = home.json(&[
-        "token",
-        "create",
-        "--owner",
-        "ann",
-        "--name",
-        "revoked",
-        "--expires",
-        "90d",
-    ]);
+    let revoked = home.program.token("ann", "revoked", "90d");
     home.json(&["token", "revoke", revoked["id"].as_str().unwrap()]);
     let revoked = revoked["secret"].as_str().unwrap();
     let server = home.program.serve();

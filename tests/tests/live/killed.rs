@@ -5,9 +5,10 @@ use std::time::{Duration, Instant};
 
 use patrol_tests::deployment::raw;
 use patrol_tests::program::ended;
+use patrol_tests::wasm::noted;
 use serde_json::Value;
 
-use crate::support::{Home, check, deciding, noted};
+use crate::support::{Home, check, deciding};
 
 #[test]
 fn a_server_that_is_killed_while_it_changes_its_policy_has_the_old_one_or_the_new_one() {
@@ -86,7 +87,7 @@ fn a_server_that_is_killed_while_it_changes_its_policy_has_the_old_one_or_the_ne
         home.program.run(&["audit", "verify"]).code,
         Some(0),
         "{}",
-        home.said()
+        home.program.said()
     );
     assert_eq!(home.json(&["doctor"])["ok"], true);
     assert!(

@@ -17,3 +17,4 @@ mod killed;
 mod socket;
 mod support;
 mod swap;
+mod walk;

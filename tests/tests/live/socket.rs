@@ -8,10 +8,11 @@ use std::process::{Command, Stdio};
 use std::time::Duration;
 
 use patrol::control::NAME;
+use patrol_tests::gateway::wait_for;
 use patrol_tests::program::ended;
 use serde_json::Value;
 
-use crate::support::{Home, check, deciding, wait_for};
+use crate::support::{Home, check, deciding};
 
 const STATUS: &[u8] =
     b"{\"protocol\":1,\"program\":\"test\",\"caller\":\"test\",\"ask\":{\"verb\":\"status\"}}\n";
@@ -137,7 +138,9 @@ fn another_user_is_turned_away_even_where_the_file_lets_them_in() {
     }
     fs::set_permissions(&socket, Permissions::from_mode(0o666)).unwrap();
     assert_eq!(ask(&nobody), "nothing");
-    wait_for("the log", || home.said().contains("turned away").then_some(()));
+    wait_for("the log", || {
+        home.program.said().contains("turned away").then_some(())
+    });
     let own = ask(&["--reuid=0"]);
     assert!(own.contains("governing"), "{own}");
     server.stop();
@@ -174,7 +177,7 @@ fn two_who_activate_at_once_are_served_one_after_the_other() {
     });
     for client in clients.collect::<Vec<_>>() {
         let run = ended(client);
-        assert_eq!(run.code, Some(0), "{}", home.said());
+        assert_eq!(run.code, Some(0), "{}", home.program.said());
     }
     let events = home.events("activate_policy");
     assert_eq!(events.len(), ids.len());
@@ -211,9 +214,18 @@ fn a_server_that_is_told_to_end_during_an_activation_finishes_it_or_never_began(
         // Done by the server, or by the client itself once the server was gone, or not at all; and it is known which.
         match run.code {
             Some(0) => assert!(active && after == before + 1, "round {round}"),
-            Some(3) => assert!(active && after == before, "round {round}: {}", home.said()),
-            Some(1) => assert_eq!(active, after == before + 1, "round {round}: {}", home.said()),
-            other => panic!("round {round}: {other:?}: {}", home.said()),
+            Some(3) => assert!(
+                active && after == before,
+                "round {round}: {}",
+                home.program.said()
+            ),
+            Some(1) => assert_eq!(
+                active,
+                after == before + 1,
+                "round {round}: {}",
+                home.program.said()
+            ),
+            other => panic!("round {round}: {other:?}: {}", home.program.said()),
         }
         let mut left = String::new();
         let mut log = fs::File::open(home.program.log()).unwrap();

@@ -3,13 +3,14 @@
 use std::fs;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use patrol::DAY;
-use patrol::release::{Release, Shelf};
+use patrol::release::{Release, Shelf, hex};
 use patrol_tests::program::{Program, Run, Server};
 use patrol_tests::variant::{AUTHENTICATE, Turn, turning};
-use patrol_tests::{wasm, wire};
+use patrol_tests::wasm::noted;
+use patrol_tests::wire;
 use serde_json::Value;
 
 /// The program with a signing key that its configuration trusts, a tenant `acme`, its user `ann` and a token of hers.
@@ -60,16 +61,7 @@ impl Home {
 
     /// Makes a token of ann's.
     pub fn token(&self, name: &str) -> String {
-        let made = self.json(&[
-            "token",
-            "create",
-            "--owner",
-            "ann",
-            "--name",
-            name,
-            "--expires",
-            "90d",
-        ]);
+        let made = self.program.token("ann", name, "90d");
         made["secret"].as_str().unwrap().to_owned()
     }
 
@@ -80,27 +72,21 @@ impl Home {
     /// Runs a command that must go well.
     #[track_caller]
     pub fn json(&self, args: &[&str]) -> Value {
-        let run = self.program.run(args);
-        assert_eq!(run.code, Some(0), "{args:?}: {}", self.said());
-        serde_json::from_str(&run.out).unwrap()
+        self.program.json(args)
     }
 
     /// Runs a command that must fail; its exit code, and what it said.
     #[track_caller]
     pub fn fails(&self, args: &[&str]) -> (i32, String) {
-        let before = self.said().len();
+        let before = self.program.said().len();
         let Run { code, out } = self.program.run(args);
-        let said = self.said().split_off(before);
+        let said = self.program.said().split_off(before);
         let code = code.unwrap();
         assert_ne!(code, 0, "{args:?}: {out}");
         // The server's log is in the same file.
         let line = said.lines().find(|line| line.starts_with("{\"error\":"));
         let error: Value = serde_json::from_str(line.unwrap_or_else(|| panic!("{said}"))).unwrap();
         (code, error["error"]["message"].as_str().unwrap().to_owned())
-    }
-
-    pub fn said(&self) -> String {
-        fs::read_to_string(self.program.log()).unwrap_or_default()
     }
 
     /// Makes a signed release of a component.
@@ -150,11 +136,7 @@ impl Home {
         let database = rusqlite::Connection::open(data.join("patrol.db")).unwrap();
         database.busy_timeout(Duration::from_secs(10)).unwrap();
         database.execute(insert, (release.digest(), number)).unwrap();
-        release
-            .digest()
-            .iter()
-            .map(|byte| format!("{byte:02x}"))
-            .collect()
+        hex(&release.digest())
     }
 
     /// Releases 1 to `count` that decide as the built-in policy does; their ids.
@@ -183,12 +165,6 @@ impl Home {
         let row = listed.as_array().unwrap().iter().find(|row| row["id"] == id);
         row.unwrap_or_else(|| panic!("{id} in {listed}")).clone()
     }
-}
-
-/// The built-in policy with a note in it: another component, which decides the same.
-pub fn noted(note: u8) -> Vec<u8> {
-    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
-    [wasm::embedded(), &section].concat()
 }
 
 /// The built-in policy, but for the verification of tokens on these days: they are not those that a trial knows.
@@ -238,20 +214,4 @@ pub fn deciding(server: &Server) -> Vec<String> {
 
 pub fn get(server: SocketAddr, path: &str) -> wire::Answer {
     wire::send(server, &format!("GET {path}"), &[], b"").unwrap()
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "waited in vain for {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
-    }
 }

@@ -5,14 +5,15 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use patrol::control::{Client, Release, Verb};
-use patrol::release::{Manifest, Release as ReleaseFile};
+use patrol::release::hex;
 use patrol::service::{Caller, Error, Origin, Patrol, ServeLock};
 use patrol_policy::types::RefusalReason;
-use patrol_tests::deployment::{AUDIENCE, Deployment, LIFETIME, START, operator};
+use patrol_tests::deployment::{AUDIENCE, Deployment, LIFETIME, START, operator, release};
 use patrol_tests::variant::{AUTHENTICATE, Turn, turning};
+use patrol_tests::wasm::noted;
 use serde_json::json;
 
-use crate::support::{Home, check, deciding, metric, noted, now, turned};
+use crate::support::{Home, check, deciding, metric, now, turned};
 
 const SWAPS: u32 = 200;
 /// The reasons by their numbers in `wit/types.wit`.
@@ -53,7 +54,7 @@ fn a_server_under_load_is_swapped_two_hundred_times_and_no_request_fails() {
     let set = home
         .program
         .run_with(&["user", "set-password", "ann"], "correct horse battery");
-    assert_eq!(set.code, Some(0), "{}", home.said());
+    assert_eq!(set.code, Some(0), "{}", home.program.said());
     let server = home.program.serve();
     let url = |path: &str| format!("http://{}{path}", server.address);
     let session = agent()
@@ -174,23 +175,8 @@ fn a_server_under_load_is_swapped_two_hundred_times_and_no_request_fails() {
 
 /// Stages a component of a name of its own.
 fn stage(patrol: &Patrol, component: Vec<u8>, number: u32) -> String {
-    let manifest = Manifest {
-        name: "swapped".to_owned(),
-        version: "1.0.0".to_owned(),
-        release: number,
-        component: String::new(),
-        wit: patrol::release::CONTRACT.to_owned(),
-        minimum_host: "0.0.1".to_owned(),
-        created: "2027-01-31T17:00:00Z".to_owned(),
-        notes: String::new(),
-    };
-    let release = ReleaseFile::make(manifest, component, None).unwrap();
-    let row = patrol.stage(&operator(), &release).unwrap();
-    row.release
-        .digest
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+    let release = release("swapped", component, number);
+    hex(&patrol.stage(&operator(), &release).unwrap().release.digest)
 }
 
 #[test]

@@ -5,8 +5,7 @@ use std::process::{Child, Command, Output, Stdio};
 
 use patrol_tests::bin;
 use patrol_tests::gateway::have;
-
-use crate::support::wait_for;
+use patrol_tests::gateway::wait_for;
 
 struct Ended(Child);
 

@@ -1,9 +1,10 @@
 //! `/metrics`, as Prometheus reads it.
 
+use patrol_tests::gateway::wait_for;
 use std::collections::BTreeMap;
 use std::net::SocketAddr;
 
-use crate::support::{Connection, Home, get, token, wait_for};
+use crate::support::{Connection, Home, get};
 
 /// All series, and their values.
 fn scrape(metrics: SocketAddr) -> BTreeMap<String, f64> {
@@ -52,7 +53,7 @@ fn verdicts(series: &BTreeMap<String, f64>, door: &str, kind: &str) -> f64 {
 fn what_happened_is_what_is_counted() {
     let home = Home::new("[server]\nmetrics = \"127.0.0.1:0\"\n");
     // Of two tokens, one ends within a week.
-    token(&home.program, "soon over", "3d");
+    home.program.token("ann", "soon over", "3d");
     let server = home.program.serve();
     let metrics = server.listening("metrics");
     let mut connection = Connection::open(server.address);

@@ -1,9 +1,10 @@
 //! What the service manager is told, on a socket as systemd would open it.
 
+use patrol_tests::gateway::wait_for;
 use std::os::unix::net::UnixDatagram;
 use std::time::Duration;
 
-use crate::support::{Home, ends, wait_for};
+use crate::support::{Home, ends};
 
 #[test]
 fn systemd_is_told_of_the_start_a_reload_signs_of_life_and_the_end() {

@@ -4,9 +4,10 @@ use std::io::Write as _;
 use std::net::SocketAddr;
 use std::time::{Duration, Instant};
 
+use patrol_tests::gateway::wait_for;
 use patrol_tests::wire::{connect, receive};
 
-use crate::support::{Connection, Home, ends, get, wait_for};
+use crate::support::{Connection, Home, ends, get};
 
 /// A sign-in of which the server has read the head, and waits for the rest.
 struct HalfSent {

@@ -2,8 +2,8 @@
 
 use std::io::{BufRead as _, BufReader, ErrorKind, Read as _, Write as _};
 use std::net::{SocketAddr, TcpStream};
-use std::time::{Duration, Instant};
 
+use patrol_tests::gateway::wait_for;
 use patrol_tests::program::{Program, Server};
 use serde_json::Value;
 
@@ -27,7 +27,7 @@ impl Home {
             "user", "create", "--tenant", "acme", "--name", "ann", "--role", "admin",
         ];
         drop(program.run(&ann).json());
-        let token = token(&program, "nightly", "90d");
+        let token = program.token("ann", "nightly", "90d");
         let text = |key: &str| token[key].as_str().unwrap().to_owned();
         Self {
             id: text("id"),
@@ -55,37 +55,6 @@ impl Home {
     /// When the token was last used, as another process sees it.
     pub fn last_used(&self) -> Value {
         self.program.run(&["token", "show", &self.id]).json()["lastUsed"].clone()
-    }
-}
-
-/// Makes a token of ann's.
-pub fn token(program: &Program, name: &str, expires: &str) -> Value {
-    let create = [
-        "token",
-        "create",
-        "--owner",
-        "ann",
-        "--name",
-        name,
-        "--expires",
-        expires,
-    ];
-    program.run(&create).json()
-}
-
-/// Asks until there is an answer.
-#[track_caller]
-pub fn wait_for<T>(what: &str, mut ask: impl FnMut() -> Option<T>) -> T {
-    let started = Instant::now();
-    loop {
-        if let Some(answer) = ask() {
-            return answer;
-        }
-        assert!(
-            started.elapsed() < Duration::from_secs(60),
-            "waited in vain for {what}"
-        );
-        std::thread::sleep(Duration::from_millis(5));
     }
 }
 

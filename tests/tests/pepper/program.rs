@@ -17,33 +17,18 @@ use crate::support::{MOVED, PEPPERED, PLAIN, pepper};
 /// A data directory with one user, a release of the policy that peppers, staged, and its id.
 fn staged() -> (Maker, String) {
     let maker = Maker::new();
-    done(&maker, &["tenant", "create", "acme"]);
-    done(&maker, &["user", "create", "--tenant", "acme", "--name", "ann"]);
+    maker.program.json(&["tenant", "create", "acme"]);
+    maker
+        .program
+        .json(&["user", "create", "--tenant", "acme", "--name", "ann"]);
     let release = maker.release_of(&policies::component("peppered"), 1, &[]);
-    let staged = done(&maker, &["policy", "stage", release.to_str().unwrap()]);
-    let id = staged["id"].as_str().unwrap().to_owned();
+    let id = maker.stage(&release);
     (maker, id)
-}
-
-fn done(maker: &Maker, args: &[&str]) -> Value {
-    let run = maker.program.run(args);
-    assert_eq!(run.code, Some(0), "{args:?}: {}", maker.said());
-    serde_json::from_str(&run.out).unwrap_or_default()
 }
 
 /// Creates a token; its identifier and its secret.
 fn create(maker: &Maker, name: &str) -> (String, String) {
-    let args = [
-        "token",
-        "create",
-        "--owner",
-        "ann",
-        "--name",
-        name,
-        "--expires",
-        "30d",
-    ];
-    let created = done(maker, &args);
+    let created = maker.program.token("ann", name, "30d");
     let text = |key: &str| created[key].as_str().unwrap().to_owned();
     (text("id"), text("secret"))
 }
@@ -75,7 +60,11 @@ fn count(maker: &Maker, scheme: u8) -> u64 {
 fn wait_for(maker: &Maker, peppered: u64) {
     let started = Instant::now();
     while count(maker, PEPPERED) < peppered {
-        assert!(started.elapsed() < Duration::from_secs(60), "{}", maker.said());
+        assert!(
+            started.elapsed() < Duration::from_secs(60),
+            "{}",
+            maker.program.said()
+        );
         std::thread::sleep(Duration::from_millis(20));
     }
 }
@@ -86,7 +75,7 @@ fn an_upgrade_moves_tokens_as_they_are_used_and_nobody_is_logged_out_there_or_ba
     let (rotated, old) = create(&maker, "rotated");
     let secrets: Vec<_> = (0..3).map(|n| create(&maker, &format!("token {n}")).1).collect();
     let args = ["token", "rotate", &rotated, "--overlap", "1h"];
-    let new = done(&maker, &args)["secret"].as_str().unwrap().to_owned();
+    let new = maker.program.json(&args)["secret"].as_str().unwrap().to_owned();
     let server = maker.program.serve();
     let mut sessions: Vec<_> = secrets.iter().map(|s| sign_in(server.address, s)).collect();
     sessions.push(sign_in(server.address, &old));
@@ -102,7 +91,7 @@ fn an_upgrade_moves_tokens_as_they_are_used_and_nobody_is_logged_out_there_or_ba
             assert_eq!(session_status(server, session), 200);
         }
     };
-    done(&maker, &["policy", "activate", &release]);
+    maker.program.json(&["policy", "activate", &release]);
     let server = maker.program.serve();
     all_good(server.address);
     wait_for(&maker, 4);
@@ -111,13 +100,13 @@ fn an_upgrade_moves_tokens_as_they_are_used_and_nobody_is_logged_out_there_or_ba
     assert_eq!(status(server.address, &fresh), 200);
     server.stop();
     assert_eq!((count(&maker, PLAIN), count(&maker, PEPPERED)), (0, 5));
-    let moved = done(&maker, &["audit", "list", "--type", MOVED]);
+    let moved = maker.program.json(&["audit", "list", "--type", MOVED]);
     assert!(!moved.as_array().unwrap().is_empty());
     let doctor = maker.program.run(&["doctor"]);
     assert_eq!(doctor.code, Some(0), "{}", doctor.out);
     assert!(doctor.out.contains("5 tokens need it"), "{}", doctor.out);
 
-    done(&maker, &["policy", "rollback"]);
+    maker.program.json(&["policy", "rollback"]);
     let server = maker.program.serve();
     all_good(server.address);
     assert_eq!(status(server.address, &fresh), 200);
@@ -133,7 +122,7 @@ fn a_running_server_is_upgraded_and_taken_back_with_nobody_logged_out() {
     let (rotated, old) = create(&maker, "rotated");
     let mut secrets: Vec<_> = (0..5).map(|n| create(&maker, &format!("token {n}")).1).collect();
     let args = ["token", "rotate", &rotated, "--overlap", "1h"];
-    secrets.push(done(&maker, &args)["secret"].as_str().unwrap().to_owned());
+    secrets.push(maker.program.json(&args)["secret"].as_str().unwrap().to_owned());
     secrets.push(old);
     let server = maker.program.serve();
     let address = server.address;
@@ -154,12 +143,12 @@ fn a_running_server_is_upgraded_and_taken_back_with_nobody_logged_out() {
             });
         }
         let ended = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-            done(&maker, &["policy", "activate", &release]);
+            maker.program.json(&["policy", "activate", &release]);
             wait_for(&maker, 6);
             let fresh = create(&maker, "fresh").1;
             assert_eq!(status(address, &fresh), 200);
             assert_eq!(count(&maker, PEPPERED), 7);
-            done(&maker, &["policy", "rollback"]);
+            maker.program.json(&["policy", "rollback"]);
             assert_eq!(status(address, &fresh), 200);
             let after = create(&maker, "after").1;
             assert_eq!(status(address, &after), 200);
@@ -188,7 +177,7 @@ fn what_was_moved_before_a_crash_and_what_was_not_is_let_in_after_it() {
     let secrets: Vec<_> = (0..TOKENS)
         .map(|n| create(&maker, &format!("token {n}")).1)
         .collect();
-    done(&maker, &["policy", "activate", &release]);
+    maker.program.json(&["policy", "activate", &release]);
     let mut crashes_amid = 0;
     for (round, chunk) in secrets.chunks(4).enumerate() {
         let server = maker.program.serve();
@@ -254,28 +243,29 @@ fn a_policy_from_before_the_pepper_does_not_take_over_unnoticed() {
     let (maker, release) = staged();
     let (_, plain) = create(&maker, "plain");
     let first = Path::new(env!("CARGO_MANIFEST_DIR")).join("compat/patrol-policy-0.1.0.wasm");
-    let first = maker.release_of(&first, 2, &[]);
-    let first = done(&maker, &["policy", "stage", first.to_str().unwrap()]);
-    let first = first["id"].as_str().unwrap();
-    done(&maker, &["policy", "activate", first]);
+    let first = maker.stage(&maker.release_of(&first, 2, &[]));
+    let first = first.as_str();
+    maker.program.json(&["policy", "activate", first]);
     let server = maker.program.serve();
     assert_eq!(status(server.address, &plain), 200);
     server.stop();
-    done(&maker, &["policy", "rollback"]);
+    maker.program.json(&["policy", "rollback"]);
 
-    done(&maker, &["policy", "activate", &release]);
+    maker.program.json(&["policy", "activate", &release]);
     let (_, peppered) = create(&maker, "peppered");
     let said = maker.judge(&["policy", "activate", first]).unwrap();
     for part in ["imports no keyring", "1 tokens", "--allow-downgrade"] {
         assert!(said.contains(part), "{said}");
     }
     // Whoever insists has those tokens without a verdict, and not refused.
-    done(&maker, &["policy", "activate", first, "--allow-downgrade"]);
+    maker
+        .program
+        .json(&["policy", "activate", first, "--allow-downgrade"]);
     let server = maker.program.serve();
     assert_eq!(status(server.address, &plain), 200);
     assert_eq!(status(server.address, &peppered), 503);
     server.stop();
-    done(&maker, &["policy", "rollback"]);
+    maker.program.json(&["policy", "rollback"]);
     let server = maker.program.serve();
     for secret in [&plain, &peppered] {
         assert_eq!(status(server.address, secret), 200);
@@ -287,7 +277,7 @@ fn a_policy_from_before_the_pepper_does_not_take_over_unnoticed() {
 fn without_the_right_pepper_there_is_no_verdict_and_start_and_doctor_say_what_to_do() {
     let (maker, release) = staged();
     let (_, plain) = create(&maker, "plain");
-    done(&maker, &["policy", "activate", &release]);
+    maker.program.json(&["policy", "activate", &release]);
     let (_, peppered) = create(&maker, "peppered");
     let path = maker.program.data().join("pepper.key");
     let right = pepper(&maker.program.data());
@@ -318,9 +308,9 @@ fn without_the_right_pepper_there_is_no_verdict_and_start_and_doctor_say_what_to
             assert!(advice.contains(part), "{advice}");
         }
 
-        let before = maker.said().len();
+        let before = maker.program.said().len();
         let server = maker.program.serve();
-        let said = maker.said().split_off(before);
+        let said = maker.program.said().split_off(before);
         assert!(said.contains(told) && said.contains("from its backup"), "{said}");
         assert_eq!(status(server.address, &peppered), 503);
         assert_eq!(wire::login(server.address, &peppered).unwrap().status, 503);

@@ -65,12 +65,7 @@ fn collect(root: &Path, folder: &Path, found: &mut Vec<String>) {
 
 /// `patrol` in a directory, with nothing of the environment that would tell it where its data is.
 pub fn patrol(directory: &Path) -> Command {
-    let mut command = Command::new(patrol_tests::bin::patrol());
-    for (name, _) in std::env::vars_os() {
-        if name.to_string_lossy().starts_with("PATROL_") {
-            command.env_remove(name);
-        }
-    }
+    let mut command = patrol_tests::bin::command();
     command.current_dir(directory);
     command
 }

@@ -33,17 +33,7 @@ impl Stand {
     }
 
     fn token(&self, name: &str) -> String {
-        let arguments = [
-            "token",
-            "create",
-            "--owner",
-            "ann",
-            "--name",
-            name,
-            "--expires",
-            "90d",
-        ];
-        let made = self.program.run(&arguments).json();
+        let made = self.program.token("ann", name, "90d");
         made["secret"].as_str().unwrap().to_owned()
     }
 
@@ -51,10 +41,6 @@ impl Stand {
         let mut arguments = vec!["policy", "rehearse", self.stricter.to_str().unwrap()];
         arguments.extend(more);
         self.program.run(&arguments)
-    }
-
-    fn said(&self) -> String {
-        fs::read_to_string(self.program.log()).unwrap_or_default()
     }
 
     /// A release of the stricter policy, which nobody signed.
@@ -74,7 +60,7 @@ impl Stand {
             "--output",
             file.to_str().unwrap(),
         ]);
-        assert_eq!(run.code, Some(0), "{}", self.said());
+        assert_eq!(run.code, Some(0), "{}", self.program.said());
         file
     }
 }
@@ -108,7 +94,7 @@ fn rehearsed(stand: &Stand, calls: u64, code: i32) -> Value {
         assert!(
             begun.elapsed() < Duration::from_secs(60),
             "{run:?} {}",
-            stand.said()
+            stand.program.said()
         );
         std::thread::sleep(Duration::from_millis(100));
     }
@@ -145,7 +131,7 @@ fn what_cannot_be_rehearsed_is_said_with_what_to_do() {
     let stand = Stand::new();
     let says = |run: Run, code: i32, words: &str| {
         assert_eq!(run.code, Some(code), "{words}: {}", run.out);
-        let said = stand.said();
+        let said = stand.program.said();
         assert!(said.contains(words), "{words}: {said}");
     };
     says(stand.rehearse(&[]), 4, "there is no decision journal in");

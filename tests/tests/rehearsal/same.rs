@@ -1,14 +1,11 @@
 //! The same policy, asked again, says the same: a replay invents nothing and forgets nothing.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
 
 use patrol::service::Verdict;
-use patrol_tests::trace::{Trace, run, traces};
+use patrol_tests::trace::{Trace, drawn_traces, kept_traces, run};
 use patrol_tests::wasm;
 use patrol_tests::whole::Whole;
-use proptest::strategy::{Strategy, ValueTree};
-use proptest::test_runner::TestRunner;
 
 use crate::support::Ear;
 
@@ -37,10 +34,8 @@ fn differs_in_nothing(trace: &Trace, what: &str, counts: &mut BTreeMap<(&'static
 
 #[test]
 fn the_same_policy_says_the_same_on_random_traces_of_all_operations() {
-    let mut runner = TestRunner::deterministic();
     let mut counts = BTreeMap::new();
-    for number in 0..60 {
-        let trace = traces(80).new_tree(&mut runner).unwrap().current();
+    for (number, trace) in drawn_traces(60).enumerate() {
         differs_in_nothing(&trace, &format!("trace {number}"), &mut counts);
     }
     for function in [
@@ -66,15 +61,7 @@ fn the_same_policy_says_the_same_on_random_traces_of_all_operations() {
 
 #[test]
 fn the_same_policy_says_the_same_on_every_kept_trace() {
-    let folder = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("traces");
-    let mut kept: Vec<_> = std::fs::read_dir(folder)
-        .unwrap()
-        .map(|entry| entry.unwrap().path())
-        .collect();
-    kept.sort();
-    assert!(!kept.is_empty());
-    for path in kept {
-        let trace: Trace = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
+    for (path, trace) in kept_traces() {
         differs_in_nothing(&trace, &path.display().to_string(), &mut BTreeMap::new());
     }
 }

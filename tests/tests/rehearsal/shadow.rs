@@ -4,10 +4,11 @@ use std::sync::{Arc, Mutex};
 use std::time::{Duration, Instant};
 
 use patrol::config::Config;
-use patrol::release::{CONTRACT, HOST_VERSION, Manifest, Release};
+use patrol::release::hex;
 use patrol::service::{AuditFilter, Caller, Patrol, Report, ShadowStatus};
 use patrol::store::TokenFilter;
 use patrol_policy::types::DAY;
+use patrol_tests::deployment::release;
 use patrol_tests::trace::START;
 use patrol_tests::variant::{self, AUTHENTICATE, Turn};
 use patrol_tests::{hostile, policies};
@@ -24,24 +25,13 @@ fn staged_as(kept: &Kept, name: &str, component: Vec<u8>) -> String {
     let mut config = Config::clone(&kept.patrol.config());
     config.policy.allow_unsigned = true;
     kept.patrol.reconfigure(config);
-    let manifest = Manifest {
-        name: name.to_owned(),
-        version: "1.0.0".to_owned(),
-        release: 3,
-        component: String::new(),
-        wit: CONTRACT.to_owned(),
-        minimum_host: HOST_VERSION.to_owned(),
-        created: "2026-01-01T00:00:00Z".to_owned(),
-        notes: String::new(),
-    };
-    let release = Release::make(manifest, component, None).unwrap();
-    let staged = kept.patrol.stage(&Caller::operator(None), &release).unwrap();
-    staged
+    let release = release(name, component, 3);
+    hex(&kept
+        .patrol
+        .stage(&Caller::operator(None), &release)
+        .unwrap()
         .release
-        .digest
-        .iter()
-        .map(|byte| format!("{byte:02x}"))
-        .collect()
+        .digest)
 }
 
 /// What is stored of tokens, and the kinds of events, without those of shadows.

@@ -4,44 +4,34 @@ use std::fs;
 use std::path::PathBuf;
 use std::time::Instant;
 
-use patrol::release::{Manifest, Release};
+use patrol::release::{Manifest, Release, hex};
 use patrol::service::{Patrol, ReleaseError, Settings};
 use patrol_tests::deployment::{operator, raw};
 use patrol_tests::{hostile, wasm};
-use serde_json::Value;
 
 use crate::support::Maker;
 
 /// The built-in policy with a note in it: another component, which decides the same.
 fn variant(maker: &Maker, note: u8) -> PathBuf {
     let path = maker.path(&format!("variant-{note}.wasm"));
-    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
-    fs::write(&path, [wasm::embedded(), &section].concat()).unwrap();
+    fs::write(&path, wasm::noted(note)).unwrap();
     path
-}
-
-pub fn json(maker: &Maker, args: &[&str]) -> Value {
-    let run = maker.program.run(args);
-    assert_eq!(run.code, Some(0), "{args:?}: {}", maker.said());
-    serde_json::from_str(&run.out).unwrap()
 }
 
 /// With a data directory, and releases 1 to `count` staged; their ids.
 pub fn staged(count: u32) -> (Maker, Vec<String>) {
     let maker = Maker::new();
-    json(&maker, &["tenant", "create", "acme"]);
+    maker.program.json(&["tenant", "create", "acme"]);
     let stage = |number: u32| {
         let component = variant(&maker, b'0' + u8::try_from(number).unwrap());
-        let file = maker.release_of(&component, number, &[]);
-        let record = json(&maker, &["policy", "stage", file.to_str().unwrap()]);
-        record["id"].as_str().unwrap().to_owned()
+        maker.stage(&maker.release_of(&component, number, &[]))
     };
     let ids = (1..=count).map(stage).collect();
     (maker, ids)
 }
 
 pub fn running(maker: &Maker) -> String {
-    json(maker, &["policy", "show"])["digest"]
+    maker.program.json(&["policy", "show"])["digest"]
         .as_str()
         .unwrap()
         .to_owned()
@@ -49,14 +39,14 @@ pub fn running(maker: &Maker) -> String {
 
 pub fn component(maker: &Maker, id: &str) -> String {
     let file = maker.program.data().join("releases").join(format!("{id}.patrol"));
-    json(maker, &["policy", "inspect", file.to_str().unwrap()])["manifest"]["component"]
+    maker.program.json(&["policy", "inspect", file.to_str().unwrap()])["manifest"]["component"]
         .as_str()
         .unwrap()
         .to_owned()
 }
 
 pub fn events(maker: &Maker, kind: &str) -> usize {
-    let events = json(maker, &["audit", "list", "--type", kind]);
+    let events = maker.program.json(&["audit", "list", "--type", kind]);
     events.as_array().unwrap().len()
 }
 
@@ -64,11 +54,11 @@ pub fn events(maker: &Maker, kind: &str) -> usize {
 fn what_was_activated_runs_until_it_is_rolled_back() {
     let (maker, ids) = staged(2);
     let built_in = running(&maker);
-    json(&maker, &["policy", "activate", &ids[0][..12]]);
+    maker.program.json(&["policy", "activate", &ids[0][..12]]);
     assert_eq!(running(&maker), component(&maker, &ids[0]));
-    json(&maker, &["policy", "activate", &ids[1]]);
+    maker.program.json(&["policy", "activate", &ids[1]]);
     assert_eq!(running(&maker), component(&maker, &ids[1]));
-    let listed = json(&maker, &["policy", "list"]);
+    let listed = maker.program.json(&["policy", "list"]);
     let active: Vec<_> = listed
         .as_array()
         .unwrap()
@@ -76,7 +66,7 @@ fn what_was_activated_runs_until_it_is_rolled_back() {
         .map(|row| row["active"] == true)
         .collect();
     assert_eq!(active, [true, false]);
-    let differs = json(&maker, &["policy", "diff", &ids[0], &ids[1]]);
+    let differs = maker.program.json(&["policy", "diff", &ids[0], &ids[1]]);
     assert!(
         differs
             .as_array()
@@ -85,9 +75,9 @@ fn what_was_activated_runs_until_it_is_rolled_back() {
             .any(|row| row["what"] == "component")
     );
 
-    json(&maker, &["policy", "rollback"]);
+    maker.program.json(&["policy", "rollback"]);
     assert_eq!(running(&maker), component(&maker, &ids[0]));
-    json(&maker, &["policy", "rollback"]);
+    maker.program.json(&["policy", "rollback"]);
     assert_eq!(running(&maker), built_in);
     assert!(
         maker
@@ -102,25 +92,27 @@ fn what_was_activated_runs_until_it_is_rolled_back() {
 #[test]
 fn a_downgrade_is_refused_unless_it_is_allowed() {
     let (maker, ids) = staged(2);
-    json(&maker, &["policy", "activate", &ids[1]]);
+    maker.program.json(&["policy", "activate", &ids[1]]);
     let said = maker.judge(&["policy", "activate", &ids[0]]).unwrap();
     assert!(said.contains("--allow-downgrade"), "{said}");
     let said = maker.judge(&["policy", "activate", &ids[1]]).unwrap();
     assert!(said.contains("active already"), "{said}");
-    json(&maker, &["policy", "activate", &ids[0], "--allow-downgrade"]);
+    maker
+        .program
+        .json(&["policy", "activate", &ids[0], "--allow-downgrade"]);
     assert_eq!(running(&maker), component(&maker, &ids[0]));
 }
 
 #[test]
 fn a_release_that_is_refused_is_not_kept() {
     let maker = Maker::new();
-    json(&maker, &["tenant", "create", "acme"]);
+    maker.program.json(&["tenant", "create", "acme"]);
     let unsigned = maker.release(1, &["--unsigned"]);
     let said = maker
         .judge(&["policy", "stage", unsigned.to_str().unwrap()])
         .unwrap();
     assert!(said.contains("(signature)"), "{said}");
-    assert_eq!(json(&maker, &["policy", "list"]), serde_json::json!([]));
+    assert_eq!(maker.program.json(&["policy", "list"]), serde_json::json!([]));
     assert_eq!(events(&maker, "stage_policy"), 0);
 }
 
@@ -128,8 +120,8 @@ fn a_release_that_is_refused_is_not_kept() {
 fn a_release_that_cannot_be_loaded_leaves_the_last_good_one_running() {
     let (maker, ids) = staged(2);
     let built_in = running(&maker);
-    json(&maker, &["policy", "activate", &ids[0]]);
-    json(&maker, &["policy", "activate", &ids[1]]);
+    maker.program.json(&["policy", "activate", &ids[0]]);
+    maker.program.json(&["policy", "activate", &ids[1]]);
     let stored = maker
         .program
         .data()
@@ -140,9 +132,9 @@ fn a_release_that_cannot_be_loaded_leaves_the_last_good_one_running() {
     let last = altered.len() - 1;
     altered[last] ^= 1;
     fs::write(&stored, altered).unwrap();
-    let before = maker.said().len();
+    let before = maker.program.said().len();
     assert_eq!(running(&maker), component(&maker, &ids[0]));
-    let said = maker.said().split_off(before);
+    let said = maker.program.said().split_off(before);
     assert!(said.contains("was altered") && said.contains(&ids[1]), "{said}");
     maker.program.serve().stop();
     assert_eq!(events(&maker, "pass_over_policy"), 1);
@@ -200,7 +192,7 @@ fn a_crash_leaves_the_old_release_or_the_new_one() {
     // How long each takes where nobody kills it.
     let took = |args: &[&str]| {
         let started = Instant::now();
-        json(&maker, args);
+        maker.program.json(args);
         started.elapsed()
     };
     let staging = took(&["policy", "stage", fourth]);
@@ -248,8 +240,7 @@ fn a_crash_leaves_the_old_release_or_the_new_one() {
         let (known, active) = (patrol.releases().unwrap(), patrol.activations(None).unwrap());
         assert_eq!(patrol.running_release().as_ref(), active.first());
         for row in known {
-            let id: String = row.digest.iter().map(|byte| format!("{byte:02x}")).collect();
-            patrol.release(&id).unwrap();
+            patrol.release(&hex(&row.digest)).unwrap();
         }
     }
     assert!(

@@ -3,14 +3,11 @@
 use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
+use patrol::release::hex;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
 
 use crate::support::Maker;
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
 
 #[test]
 fn a_release_says_what_it_is_and_is_good_where_its_signer_is_trusted() {
@@ -42,9 +39,9 @@ fn the_secret_key_is_its_owners_alone_and_is_never_printed_or_overwritten() {
     let secret = fs::read_to_string(&path).unwrap();
     let secret = secret.trim().rsplit(':').next().unwrap();
     let again = maker.program.run(&["policy", "keygen", path.to_str().unwrap()]);
-    assert_eq!(again.code, Some(2), "{}", maker.said());
+    assert_eq!(again.code, Some(2), "{}", maker.program.said());
     let file = maker.release(1, &[]);
-    assert!(!maker.said().contains(secret) && !again.out.contains(secret));
+    assert!(!maker.program.said().contains(secret) && !again.out.contains(secret));
     let content = fs::read(file).unwrap();
     assert!(!String::from_utf8_lossy(&content).contains(secret));
 
@@ -64,7 +61,7 @@ fn the_secret_key_is_its_owners_alone_and_is_never_printed_or_overwritten() {
         path.to_str().unwrap(),
     ]);
     assert_eq!(run.code, Some(2));
-    assert!(maker.said().contains("others may use the signing key"));
+    assert!(maker.program.said().contains("others may use the signing key"));
 }
 
 #[test]
@@ -158,10 +155,10 @@ fn a_key_that_is_none_is_a_mistake_in_the_configuration() {
     let maker = Maker::new();
     let file = maker.release(1, &[]);
     maker.configure("trusted_keys = [\"ed25519:abc\"]");
-    let before = maker.said().len();
+    let before = maker.program.said().len();
     let run = maker.program.run(&["policy", "verify", file.to_str().unwrap()]);
     assert_eq!(run.code, Some(2));
-    let said = maker.said().split_off(before);
+    let said = maker.program.said().split_off(before);
     assert!(
         said.contains("trusted_keys") && said.contains("not a public key"),
         "{said}"

@@ -85,7 +85,12 @@ fn a_release_can_be_signed_by_a_key_of_openssh() {
             "{message}"
         );
         let signature = sign(&maker.path("id_ed25519"), "patrol-release", hash, &message);
-        assert_eq!(attach(&maker, &release, &signature), Some(0), "{}", maker.said());
+        assert_eq!(
+            attach(&maker, &release, &signature),
+            Some(0),
+            "{}",
+            maker.program.said()
+        );
 
         maker.configure(&format!("trusted_keys = [\"{}\"]", maker.public));
         let said = maker.verify(&release).unwrap();
@@ -130,7 +135,11 @@ fn an_ssh_signature_of_something_else_is_refused_and_changes_nothing() {
     ] {
         let signature = sign(key, namespace, "sha512", message);
         assert_eq!(attach(&maker, &release, &signature), Some(3));
-        assert!(maker.said().contains(why), "{why}: {}", maker.said());
+        assert!(
+            maker.program.said().contains(why),
+            "{why}: {}",
+            maker.program.said()
+        );
     }
     assert_eq!(
         attach(&maker, &release, b"-----BEGIN SSH SIGNATURE-----\n"),

@@ -9,7 +9,6 @@ use patrol::service::{Patrol, ReleaseError, Settings};
 use patrol_tests::deployment::operator;
 use patrol_tests::{hostile, policies, wasm};
 
-use crate::activation::json;
 use crate::support::Maker;
 
 fn manifest() -> Manifest {
@@ -139,9 +138,9 @@ fn the_first_step_that_fails_is_named_whatever_else_is_wrong() {
 #[test]
 fn a_stricter_policy_is_staged_and_its_differences_are_listed() {
     let maker = Maker::new();
-    json(&maker, &["tenant", "create", "acme"]);
+    maker.program.json(&["tenant", "create", "acme"]);
     let file = maker.release_of(&policies::component("stricter"), 1, &[]);
-    let staged = json(&maker, &["policy", "stage", file.to_str().unwrap()]);
+    let staged = maker.program.json(&["policy", "stage", file.to_str().unwrap()]);
     let differs = staged["differs"].as_array().unwrap();
     let named = |name: &str| differs.iter().find(|one| one["scenario"] == name);
     for (name, key, expected, got) in [
@@ -165,7 +164,7 @@ fn a_stricter_policy_is_staged_and_its_differences_are_listed() {
         binding.iter().all(|scenario| named(scenario.name()).is_none()),
         "{staged}"
     );
-    let events = json(&maker, &["audit", "list", "--type", "stage_policy"]);
+    let events = maker.program.json(&["audit", "list", "--type", "stage_policy"]);
     let told = events[0]["details"]["differs"].as_array().unwrap();
     assert_eq!(told.len(), differs.len(), "{events}");
 }

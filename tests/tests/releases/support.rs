@@ -5,7 +5,6 @@ use std::path::PathBuf;
 
 use patrol_tests::program::Program;
 use patrol_tests::wasm;
-use serde_json::Value;
 
 /// The program, a signing key, and the releases made with it.
 pub struct Maker {
@@ -41,9 +40,7 @@ impl Maker {
     /// Makes a key, and says its public half.
     pub fn key(&self, name: &str) -> String {
         let path = self.path(name);
-        let run = self.program.run(&["policy", "keygen", path.to_str().unwrap()]);
-        assert_eq!(run.code, Some(0), "{}", self.said());
-        let record: Value = serde_json::from_str(&run.out).unwrap();
+        let record = self.program.json(&["policy", "keygen", path.to_str().unwrap()]);
         record["publicKey"].as_str().unwrap().to_owned()
     }
 
@@ -73,14 +70,14 @@ impl Maker {
         if !how.contains(&"--key") && !how.contains(&"--unsigned") {
             args.extend(["--key", key.to_str().unwrap()]);
         }
-        let run = self.program.run(&args);
-        assert_eq!(run.code, Some(0), "{}", self.said());
+        self.program.json(&args);
         file
     }
 
-    /// All that was said on standard error so far.
-    pub fn said(&self) -> String {
-        fs::read_to_string(self.program.log()).unwrap_or_default()
+    /// Stages a release; its id.
+    pub fn stage(&self, file: &std::path::Path) -> String {
+        let staged = self.program.json(&["policy", "stage", file.to_str().unwrap()]);
+        staged["id"].as_str().unwrap().to_owned()
     }
 
     /// Has a release judged: none where it is good, else what was said about it.
@@ -90,9 +87,9 @@ impl Maker {
 
     /// The same, of any command that takes a release.
     pub fn judge(&self, args: &[&str]) -> Option<String> {
-        let before = self.said().len();
+        let before = self.program.said().len();
         let run = self.program.run(args);
-        let said = self.said().split_off(before);
+        let said = self.program.said().split_off(before);
         match run.code {
             Some(0) => None,
             Some(3) => Some(said),

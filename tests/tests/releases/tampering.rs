@@ -9,7 +9,7 @@ use patrol_tests::deployment::operator;
 use patrol_tests::wasm;
 use serde_json::Value;
 
-use crate::activation::{component, events, json, running, staged};
+use crate::activation::{component, events, running, staged};
 use crate::support::Maker;
 
 /// Where each part of a release file is.
@@ -72,15 +72,15 @@ fn stored(maker: &Maker, id: &str) -> PathBuf {
 
 /// What was said on standard error by this.
 fn said_by<T>(maker: &Maker, act: impl FnOnce() -> T) -> (T, String) {
-    let before = maker.said().len();
+    let before = maker.program.said().len();
     let done = act();
-    (done, maker.said().split_off(before))
+    (done, maker.program.said().split_off(before))
 }
 
 #[test]
 fn a_stored_release_that_was_altered_anywhere_is_neither_activated_nor_run() {
     let (maker, ids) = staged(2);
-    json(&maker, &["policy", "activate", &ids[0]]);
+    maker.program.json(&["policy", "activate", &ids[0]]);
     let path = stored(&maker, &ids[1]);
     let good = fs::read(&path).unwrap();
     let (first, second) = (component(&maker, &ids[0]), component(&maker, &ids[1]));
@@ -107,7 +107,7 @@ fn a_stored_release_that_was_altered_anywhere_is_neither_activated_nor_run() {
 
     // After: the one before it runs, and that is said.
     fs::write(&path, &good).unwrap();
-    json(&maker, &["policy", "activate", &ids[1]]);
+    maker.program.json(&["policy", "activate", &ids[1]]);
     for (what, change) in changes(&good) {
         let mut altered = good.clone();
         change(&mut altered);
@@ -128,7 +128,7 @@ fn a_stored_release_that_was_altered_anywhere_is_neither_activated_nor_run() {
 fn a_release_that_was_put_in_anothers_place_is_not_run() {
     let (maker, ids) = staged(1);
     let built_in = running(&maker);
-    json(&maker, &["policy", "activate", &ids[0]]);
+    maker.program.json(&["policy", "activate", &ids[0]]);
     let active = component(&maker, &ids[0]);
     assert_ne!(active, built_in);
 
@@ -177,7 +177,7 @@ fn a_key_that_is_no_longer_trusted_activates_nothing() {
 #[test]
 fn what_is_kept_of_releases_is_their_owners_alone() {
     let (maker, ids) = staged(1);
-    json(&maker, &["policy", "activate", &ids[0]]);
+    maker.program.json(&["policy", "activate", &ids[0]]);
     running(&maker);
     for (name, least) in [("releases", 1), ("compiled", 1)] {
         let directory = maker.program.data().join(name);
@@ -213,7 +213,7 @@ fn compiled_code_that_was_altered_is_not_run_but_compiled_again() {
     let built_in = built_in[0].file_name().unwrap();
     let (maker, ids) = staged(1);
     running(&maker);
-    json(&maker, &["policy", "activate", &ids[0]]);
+    maker.program.json(&["policy", "activate", &ids[0]]);
     let active = running(&maker);
     let (other, own): (Vec<_>, Vec<_>) = compiled(&maker)
         .into_iter()

@@ -6,33 +6,27 @@ use serde_json::{Value, json};
 
 use crate::support::Maker;
 
-fn answer(maker: &Maker, args: &[&str]) -> Value {
-    let run = maker.program.run(args);
-    assert_eq!(run.code, Some(0), "{args:?}: {}", maker.said());
-    serde_json::from_str(&run.out).unwrap()
-}
-
 /// With two tenants, and a release of the stricter policy staged; its id.
 fn staged() -> (Maker, String) {
     let maker = Maker::new();
-    answer(&maker, &["tenant", "create", "acme"]);
-    answer(&maker, &["tenant", "create", "globex"]);
+    maker.program.json(&["tenant", "create", "acme"]);
+    maker.program.json(&["tenant", "create", "globex"]);
     let component = patrol_tests::policies::component("stricter");
-    let file = maker.release_of(&component, 1, &[]);
-    let record = answer(&maker, &["policy", "stage", file.to_str().unwrap()]);
-    let id = record["id"].as_str().unwrap().to_owned();
+    let id = maker.stage(&maker.release_of(&component, 1, &[]));
     (maker, id)
 }
 
 #[test]
 fn who_runs_what_is_shown_for_everybody_and_each_bound_tenant_by_name() {
     let (maker, id) = staged();
-    let who = || answer(&maker, &["policy", "who"]);
+    let who = || maker.program.json(&["policy", "who"]);
     assert_eq!(
         who(),
         json!([{"tenant": null, "decides": "built-in", "release": null, "since": null, "passedOver": []}])
     );
-    answer(&maker, &["policy", "activate", &id[..12], "--tenant", "globex"]);
+    maker
+        .program
+        .json(&["policy", "activate", &id[..12], "--tenant", "globex"]);
     let bound = who();
     assert_eq!(bound[0]["decides"], "built-in");
     assert_eq!(
@@ -43,11 +37,11 @@ fn who_runs_what_is_shown_for_everybody_and_each_bound_tenant_by_name() {
         ),
         (&json!("globex"), &json!("release"), &json!(id))
     );
-    let listed = answer(&maker, &["policy", "list"]);
+    let listed = maker.program.json(&["policy", "list"]);
     assert_eq!(listed[0]["active"], false);
     assert_eq!(listed[0]["activeFor"], json!(["globex"]));
 
-    let show = |tenant: &str| answer(&maker, &["policy", "show", "--tenant", tenant]);
+    let show = |tenant: &str| maker.program.json(&["policy", "show", "--tenant", tenant]);
     let (own, others) = (show("globex"), show("acme"));
     assert_eq!(
         (&own["own"], &own["release"], &own["name"]),
@@ -59,9 +53,12 @@ fn who_runs_what_is_shown_for_everybody_and_each_bound_tenant_by_name() {
         (&json!(false), &Value::Null)
     );
     assert_eq!(others["limits"]["idleAfter"], "15d");
-    assert_eq!(answer(&maker, &["policy", "show"])["digest"], others["digest"]);
+    assert_eq!(
+        maker.program.json(&["policy", "show"])["digest"],
+        others["digest"]
+    );
 
-    answer(&maker, &["policy", "rollback", "--tenant", "globex"]);
+    maker.program.json(&["policy", "rollback", "--tenant", "globex"]);
     assert_eq!(who().as_array().unwrap().len(), 1);
     assert!(
         maker
@@ -79,14 +76,14 @@ fn a_tenant_that_is_not_there_is_named() {
         &["policy", "rollback", "--tenant", "initech"],
         &["policy", "show", "--tenant", "initech"],
     ] {
-        let before = maker.said().len();
+        let before = maker.program.said().len();
         assert_eq!(
             maker.program.run(args).code,
             Some(4),
             "{args:?}: {}",
-            maker.said()
+            maker.program.said()
         );
-        let said = maker.said().split_off(before);
+        let said = maker.program.said().split_off(before);
         assert!(
             said.contains("there is no tenant \\\"initech\\\"")
                 || said.contains("there is no tenant \"initech\""),
@@ -98,15 +95,22 @@ fn a_tenant_that_is_not_there_is_named() {
 #[test]
 fn a_tenants_release_that_cannot_run_is_named_with_what_to_do() {
     let (maker, id) = staged();
-    answer(&maker, &["policy", "activate", &id, "--tenant", "globex"]);
-    assert_eq!(maker.program.run(&["doctor"]).code, Some(0), "{}", maker.said());
+    maker
+        .program
+        .json(&["policy", "activate", &id, "--tenant", "globex"]);
+    assert_eq!(
+        maker.program.run(&["doctor"]).code,
+        Some(0),
+        "{}",
+        maker.program.said()
+    );
     let stored = maker.program.data().join(format!("releases/{id}.patrol"));
     let mut bytes = fs::read(&stored).unwrap();
     let last = bytes.len() - 1;
     bytes[last] ^= 1;
     fs::write(&stored, bytes).unwrap();
 
-    let who = answer(&maker, &["policy", "who"]);
+    let who = maker.program.json(&["policy", "who"]);
     assert_eq!(
         (&who[1]["tenant"], &who[1]["decides"]),
         (&json!("globex"), &json!("everybodys"))
@@ -137,6 +141,6 @@ fn a_tenants_release_that_cannot_run_is_named_with_what_to_do() {
         .split('`')
         .next()
         .unwrap();
-    answer(&maker, &rollback.split(' ').collect::<Vec<_>>());
+    maker.program.json(&rollback.split(' ').collect::<Vec<_>>());
     assert_eq!(maker.program.run(&["doctor"]).code, Some(0));
 }

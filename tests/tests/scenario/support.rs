@@ -34,12 +34,7 @@ impl Directory {
     pub fn command(&self, arguments: &[&str]) -> Command {
         let temporary = self.path("tmp");
         fs::create_dir_all(&temporary).unwrap();
-        let mut command = Command::new(patrol_tests::bin::patrol());
-        for (name, _) in std::env::vars_os() {
-            if name.to_string_lossy().starts_with("PATROL_") {
-                command.env_remove(name);
-            }
-        }
+        let mut command = patrol_tests::bin::command();
         command
             .current_dir(self.0.path())
             .env("TMPDIR", temporary)

@@ -3,11 +3,13 @@
 use std::fs;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use patrol::release::hex;
 use patrol_policy::types::{DAY, RefusalReason};
 use patrol_tests::deployment::{assert_refused, operator, verify};
 use patrol_tests::policies;
+use patrol_tests::wasm::noted;
 
-use crate::support::{Two, hex, issue, variant};
+use crate::support::{Two, issue};
 
 /// The idle period that a new token of `carol` gets, in days: what decides for her.
 fn idle_days(patrol: &patrol::service::Patrol, two: &Two) -> u64 {
@@ -19,14 +21,14 @@ fn idle_days(patrol: &patrol::service::Patrol, two: &Two) -> u64 {
 fn a_tenants_releases_are_rolled_back_down_to_what_everybody_has() {
     let two = Two::stricter();
     let patrol = &two.it.patrol;
-    let second = two.keep(variant(b'2'), 2);
+    let second = two.keep(noted(b'2'), 2);
     assert_eq!(idle_days(patrol, &two), 7);
     two.bind(&second);
     assert_eq!(idle_days(patrol, &two), 15);
     assert_eq!(two.unbind().map(|row| row.number), Some(1));
     assert_eq!(idle_days(patrol, &two), 7);
     // Everybody's changes without touching the tenant, which then follows what it is by then.
-    let third = two.keep(variant(b'3'), 3);
+    let third = two.keep(noted(b'3'), 3);
     two.activate(&third, None).unwrap();
     assert_eq!(idle_days(patrol, &two), 7);
     assert_eq!(two.unbind(), None);
@@ -72,7 +74,7 @@ fn a_binding_outlives_the_process_and_a_new_name_of_the_tenant() {
 #[test]
 fn a_release_that_cannot_run_leaves_the_tenants_last_good_one_then_everybodys() {
     let two = Two::stricter();
-    let second = two.keep(variant(b'2'), 2);
+    let second = two.keep(noted(b'2'), 2);
     two.bind(&second);
     let spoil = |id: &str| {
         let path = two.it.path().join(format!("releases/{id}.patrol"));
@@ -113,10 +115,7 @@ impl Drop for SetWhenDropped<'_> {
 fn binding_a_tenant_under_load_disturbs_nobody() {
     const SWAPS: usize = 20;
     let two = Two::new();
-    let releases = [
-        two.keep(policies::read("stricter"), 1),
-        two.keep(variant(b'2'), 2),
-    ];
+    let releases = [two.keep(policies::read("stricter"), 1), two.keep(noted(b'2'), 2)];
     let [alices, carols] = two.issue("nightly");
     let (over, calls) = (AtomicBool::new(false), AtomicUsize::new(0));
     std::thread::scope(|scope| {

@@ -5,8 +5,9 @@ use patrol::store::TokenFilter;
 use patrol_policy::types::{Cause, DAY, HOUR, MINUTE, RefusalReason, Scope};
 use patrol_tests::deployment::{AUDIENCE, LIFETIME, assert_refused, id, operator, person, user, verify};
 use patrol_tests::hostile;
+use patrol_tests::wasm::noted;
 
-use crate::support::{Two, issue, variant};
+use crate::support::{Two, issue};
 
 #[test]
 fn names_and_limits_are_each_tenants_own_r7_r13() {
@@ -224,7 +225,7 @@ fn passwords_and_their_sessions_go_by_the_tenant_r11() {
 #[test]
 fn tenants_with_the_same_rules_are_told_the_same() {
     let two = Two::new();
-    let release = two.keep(variant(b'1'), 1);
+    let release = two.keep(noted(b'1'), 1);
     two.bind(&release);
     two.activate(&release, Some(two.it.tenant)).unwrap();
     let digest = |tenant| two.it.patrol.policy_info_of(tenant).unwrap().digest;
@@ -252,7 +253,7 @@ impl Stored for Patrol {
 fn a_tenant_that_was_there_before_everybodys_policy_changed_keeps_its_own() {
     let two = Two::stricter();
     let stricter = two.it.patrol.running_for_tenants();
-    two.activate(&two.keep(variant(b'2'), 2), None).unwrap();
+    two.activate(&two.keep(noted(b'2'), 2), None).unwrap();
     assert_eq!(two.it.patrol.running_for_tenants(), stricter);
     let token = issue(&two.it.patrol, two.carol, "nightly");
     assert_eq!(token.ends.at, two.it.patrol.now() + 7 * DAY);

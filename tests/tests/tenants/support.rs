@@ -1,10 +1,10 @@
 //! Two tenants of one installation: `acme` has what everybody has, `globex` may be bound to a release of its own.
 
 use patrol::config::Config;
-use patrol::release::{CONTRACT, Manifest, Release, Shelf};
+use patrol::release::{Release, Shelf, hex};
 use patrol::service::{NewAccount, NewToken, Patrol, ReleaseError, ReleaseRow, ServeLock};
 use patrol_policy::types::Id;
-use patrol_tests::deployment::{AUDIENCE, Deployment, LIFETIME, operator, person};
+use patrol_tests::deployment::{AUDIENCE, Deployment, LIFETIME, operator, person, release};
 use patrol_tests::policies;
 
 pub struct Two {
@@ -47,7 +47,7 @@ impl Two {
 
     /// Keeps a release of a component; its id.
     pub fn keep(&self, component: Vec<u8>, number: u32) -> String {
-        keep(&self.it.patrol, &release(component, number))
+        keep(&self.it.patrol, &release("stricter", component, number))
     }
 
     /// Binds `globex` to a release.
@@ -79,31 +79,6 @@ pub fn issue(patrol: &Patrol, owner: Id, name: &str) -> NewToken {
     patrol
         .issue(&person(owner), owner, name, expires, AUDIENCE)
         .unwrap()
-}
-
-pub fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// The built-in policy with a note in it: another component, which decides the same.
-pub fn variant(note: u8) -> Vec<u8> {
-    let section = [0, 6, 4, b'n', b'o', b't', b'e', note];
-    [patrol_tests::wasm::embedded(), &section].concat()
-}
-
-/// A release of a component, signed by nobody.
-pub fn release(component: Vec<u8>, number: u32) -> Release {
-    let manifest = Manifest {
-        name: "stricter".to_owned(),
-        version: format!("1.{number}.0"),
-        release: number,
-        component: String::new(),
-        wit: CONTRACT.to_owned(),
-        minimum_host: "0.0.1".to_owned(),
-        created: "2027-01-31T17:00:00Z".to_owned(),
-        notes: String::new(),
-    };
-    Release::make(manifest, component, None).unwrap()
 }
 
 /// Keeps a release without a trial, since some here would not pass it; its id.

@@ -104,7 +104,7 @@ impl World {
     /// Where the second tenant has a policy of its own.
     fn both() -> Self {
         let world = Self::new(&TENANTS, None);
-        let release = crate::support::release(policies::read("stricter"), 1);
+        let release = patrol_tests::deployment::release("stricter", policies::read("stricter"), 1);
         let lock = ServeLock::take(world.patrol.data()).unwrap();
         let staged = crate::support::keep(&world.patrol, &release);
         let tenant = Some(world.tenants[1].id);

@@ -4,9 +4,9 @@
 //! halves of those before it, for as long as what they signed may hold: whoever verifies a signature made a moment
 //! before a rotation still finds its key.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read as _, Write as _};
-use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _};
+use std::fs::{self, File};
+use std::io;
+use std::os::unix::fs::MetadataExt as _;
 use std::path::{Path, PathBuf};
 
 use base64::Engine as _;
@@ -18,10 +18,10 @@ use sha2::{Digest as _, Sha256};
 use zeroize::Zeroizing;
 
 use crate::key_text::{self, decode};
+use crate::private_file::{self, Unreadable};
 
 const FILE: &str = "identity.key";
 const LOCK: &str = "identity.lock";
-const NEW: &str = "identity.key.new";
 /// A file larger than that was not written here.
 const LARGEST: u64 = 64 * 1_024;
 /// Rotations that are remembered at most; one more at the same time forgets the oldest.
@@ -166,25 +166,14 @@ impl Keys {
 
     pub(super) fn load_marked(data: &Path) -> Result<Option<(Self, Mark)>, KeyError> {
         let path = data.join(FILE);
-        let failed = |source| KeyError::File {
-            path: path.clone(),
-            source,
+        let (text, metadata) = match private_file::if_there(private_file::read(&path, LARGEST)) {
+            Ok(Some(found)) => found,
+            Ok(None) => return Ok(None),
+            Err(Unreadable::File(source)) => return Err(KeyError::File { path, source }),
+            Err(Unreadable::Exposed(mode)) => return Err(KeyError::Exposed { path, mode }),
+            Err(Unreadable::Damaged) => return Err(KeyError::Damaged { path }),
         };
-        let mut file = match File::open(&path) {
-            Ok(file) => file,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(failed(error)),
-        };
-        let metadata = file.metadata().map_err(failed)?;
-        let mode = metadata.mode() & 0o7777;
-        if mode & 0o077 != 0 {
-            return Err(KeyError::Exposed { path, mode });
-        }
         let damaged = || KeyError::Damaged { path: path.clone() };
-        // Of its size from the start: one that grows leaves copies behind.
-        let size = usize::try_from(metadata.len().min(LARGEST)).unwrap_or_default();
-        let mut text = Zeroizing::new(vec![0; size]);
-        file.read_exact(&mut text).map_err(failed)?;
         let stored: Stored<'_> = serde_json::from_slice(&text).map_err(|_| damaged())?;
         let seed = decode(stored.seed)
             .filter(|_| stored.version == 1)
@@ -305,25 +294,12 @@ impl Keys {
             .saturating_add(after.len());
         let mut text = Zeroizing::new(String::with_capacity(length));
         text.push_str(before);
-        key_text::push_secret(&mut text, &self.signing);
+        key_text::push(&mut text, self.signing.as_bytes());
         text.push_str(&after);
-        let (path, new) = (data.join(FILE), data.join(NEW));
-        let write = || {
-            // Left over from a process that ended before it was done; under the lock nobody else has it.
-            let _ = fs::remove_file(&new);
-            let mut file = OpenOptions::new()
-                .write(true)
-                .create_new(true)
-                .mode(0o600)
-                .open(&new)?;
-            file.write_all(text.as_bytes())?;
-            file.sync_all()?;
-            fs::rename(&new, &path)?;
-            File::open(data)?.sync_all()?;
-            Ok(Mark::from(&file.metadata()?))
-        };
-        match write() {
-            Ok(mark) => Ok((self, mark)),
+        let path = data.join(FILE);
+        let written = private_file::replace(&path, text.as_bytes()).and_then(|file| file.metadata());
+        match written {
+            Ok(metadata) => Ok((self, Mark::from(&metadata))),
             Err(source) => Err(KeyError::File { path, source }),
         }
     }
@@ -332,21 +308,11 @@ impl Keys {
 /// Held by whoever replaces the file.
 fn lock(data: &Path) -> Result<File, KeyError> {
     let path = data.join(LOCK);
-    let locked = || {
-        let mut options = OpenOptions::new();
-        let file = options
-            .create(true)
-            .truncate(false)
-            .write(true)
-            .mode(0o600)
-            .open(&path)?;
+    let locked = private_file::lock_file(&path).and_then(|file| {
         file.lock()?;
         Ok(file)
-    };
-    locked().map_err(|source| KeyError::File {
-        path: path.clone(),
-        source,
-    })
+    });
+    locked.map_err(|source| KeyError::File { path, source })
 }
 
 #[cfg(test)]

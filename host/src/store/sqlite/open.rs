@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io;
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
 use std::path::{self, Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread;
@@ -14,6 +14,7 @@ use super::cache::{HotRows, Rows, Watch};
 use super::connections::{Opener, Readers, Writer};
 use super::uses::Uses;
 use super::{SqliteStore, schema};
+use crate::private_file;
 
 /// The database's name in the data directory.
 const FILE: &str = "patrol.db";
@@ -202,12 +203,7 @@ fn prepare_files(directory: &Path, file: &Path, create: bool) -> Result<(), Open
     refuse_exposed(directory, 0o022, "go-w")?;
     // Made before SQLite sees it, for SQLite would make it with the permissions of the umask and give the log and
     // its index the same.
-    match fs::OpenOptions::new()
-        .write(true)
-        .create_new(true)
-        .mode(0o600)
-        .open(file)
-    {
+    match private_file::create(file) {
         Ok(_) => Ok(()),
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => refuse_exposed(file, 0o077, "go="),
         Err(error) => Err(unusable(error)),
