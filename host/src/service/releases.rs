@@ -290,17 +290,22 @@ impl Patrol {
             }
         }
         let mut transaction = self.store.begin()?;
-        if let Some(active) = transaction.activations(tenant)?.first() {
-            if active.digest == row.digest {
-                return Err(ReleaseError::Active);
-            }
-            if row.number <= active.number && !allow_downgrade {
-                return Err(ReleaseError::Downgrade {
-                    name: row.name,
-                    number: row.number,
-                    active: active.number,
-                });
-            }
+        let own = transaction.activations(tenant)?.into_iter().next();
+        if own.as_ref().is_some_and(|active| active.digest == row.digest) {
+            return Err(ReleaseError::Active);
+        }
+        // A tenant without a release of its own has everybody's: that is what it may keep, and would fall behind.
+        let active = match own {
+            None => transaction.activations(None)?.into_iter().next(),
+            own => own,
+        };
+        let overtaken = active.filter(|active| active.digest != row.digest && row.number <= active.number);
+        if let Some(active) = overtaken.filter(|_| !allow_downgrade) {
+            return Err(ReleaseError::Downgrade {
+                name: row.name,
+                number: row.number,
+                active: active.number,
+            });
         }
         transaction.push_activation(tenant, row.digest, self.now())?;
         release_event("activate_policy", self, caller, &row, tenant)

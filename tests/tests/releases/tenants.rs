@@ -144,3 +144,28 @@ fn a_tenants_release_that_cannot_run_is_named_with_what_to_do() {
     maker.program.json(&rollback.split(' ').collect::<Vec<_>>());
     assert_eq!(maker.program.run(&["doctor"]).code, Some(0));
 }
+
+#[test]
+fn a_tenant_does_not_fall_behind_what_everybody_has_without_a_word() {
+    let (maker, ids) = super::activation::staged(2);
+    let program = &maker.program;
+    program.json(&["policy", "activate", &ids[1]]);
+    let run = program.run(&["policy", "activate", &ids[0], "--tenant", "acme"]);
+    assert_eq!(run.code, Some(3));
+    assert!(
+        program.said().contains("not after release 2"),
+        "{}",
+        program.said()
+    );
+    // What it has already, it may keep.
+    program.json(&["policy", "activate", &ids[1], "--tenant", "acme"]);
+    program.json(&["policy", "rollback", "--tenant", "acme"]);
+    program.json(&[
+        "policy",
+        "activate",
+        &ids[0],
+        "--tenant",
+        "acme",
+        "--allow-downgrade",
+    ]);
+}

@@ -4,7 +4,8 @@
 
 mod tenants;
 
-use patrol_policy::types::{Cause, DAY};
+use patrol_policy::Host;
+use patrol_policy::types::{Cause, DAY, End, LiveRule, Session};
 
 use super::*;
 use crate::store::sqlite::{OpenOptions, SqliteStore};
