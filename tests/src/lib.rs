@@ -7,6 +7,7 @@ pub mod deployment;
 pub mod gateway;
 pub mod hostile;
 pub mod javascript;
+pub mod maker;
 pub mod model;
 pub mod native;
 pub mod needles;

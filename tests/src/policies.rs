@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Mutex, PoisonError};
 
 #[path = "../../host/build/component.rs"]
-mod component;
+pub mod builder;
 
 /// The component of a policy, by the name of its package in the workspace, up to date with its source.
 ///
@@ -20,8 +20,7 @@ pub fn component(package: &str) -> PathBuf {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let build = || {
         let directory = target().join("policies");
-        component::build(env!("CARGO"), workspace(), package, &directory)
-            .unwrap_or_else(|why| panic!("{why}"))
+        builder::build(env!("CARGO"), workspace(), package, &directory).unwrap_or_else(|why| panic!("{why}"))
     };
     built.entry(package.to_owned()).or_insert_with(build).clone()
 }

@@ -18,14 +18,11 @@ use std::time::{SystemTime, UNIX_EPOCH};
 use patrol::time::rfc3339;
 use patrol_policy::token::{Kind, compose};
 use patrol_policy::types::Id;
+use patrol_tests::maker::Maker;
 use patrol_tests::needles::Needles;
 use patrol_tests::program::Program;
 use patrol_tests::wire;
 use serde_json::{Value, json};
-
-#[allow(dead_code, reason = "what the tests of releases need is more")]
-#[path = "releases/support.rs"]
-mod maker;
 
 /// The secrets of a run, and everything that was answered but what had to hold one.
 #[derive(Default)]
@@ -139,8 +136,8 @@ fn clients(program: &Program, seen: &mut Seen, server: SocketAddr, round: u8, pa
 
 #[test]
 fn r2_the_pepper_is_in_its_file_and_nowhere_else() {
-    let mut maker = maker::Maker::new();
-    let done = |maker: &maker::Maker, args: &[&str]| {
+    let mut maker = Maker::new();
+    let done = |maker: &Maker, args: &[&str]| {
         let run = maker.program.run(args);
         assert_eq!(run.code, Some(0), "{args:?}: {}", maker.program.said());
         run.out
@@ -149,7 +146,7 @@ fn r2_the_pepper_is_in_its_file_and_nowhere_else() {
     answers += &done(&maker, &["user", "create", "--tenant", "acme", "--name", "ann"]);
     let release = maker.release_of(&patrol_tests::policies::component("peppered"), 1, &[]);
     let staged = maker.stage(&release);
-    let create = |maker: &maker::Maker, name: &str| {
+    let create = |maker: &Maker, name: &str| {
         let created = maker.program.token("ann", name, "30d");
         ["id", "secret"].map(|key| created[key].as_str().unwrap().to_owned())
     };

@@ -5,11 +5,8 @@ use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
+use patrol_tests::policies::builder;
 use patrol_tests::wasm;
-
-#[path = "../../../host/build/component.rs"]
-#[allow(dead_code, reason = "the build script uses more of it")]
-mod component;
 
 /// Copies a directory, but for what builds leave in it and for hidden ones that hold no source.
 fn copy(from: &Path, to: &Path) {
@@ -73,6 +70,6 @@ fn build_elsewhere() {
     let elsewhere = PathBuf::from(std::env::var_os(ELSEWHERE).expect("the test above says where"));
     let root = elsewhere.join("patrol");
     let target = elsewhere.join("built");
-    let built = component::build(env!("CARGO"), &root, "patrol-policy", &target).unwrap();
+    let built = builder::build(env!("CARGO"), &root, "patrol-policy", &target).unwrap();
     fs::copy(built, elsewhere.join("component.wasm")).unwrap();
 }

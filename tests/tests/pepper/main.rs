@@ -12,9 +12,6 @@
 
 mod hostile;
 mod key;
-#[allow(dead_code, reason = "what the tests of releases need is more")]
-#[path = "../releases/support.rs"]
-mod maker;
 mod moving;
 mod program;
 mod support;

@@ -11,8 +11,8 @@ use patrol_tests::deployment::raw;
 use patrol_tests::{policies, wire};
 use serde_json::Value;
 
-use crate::maker::Maker;
 use crate::support::{MOVED, PEPPERED, PLAIN, pepper};
+use patrol_tests::maker::Maker;
 
 /// A data directory with one user, a release of the policy that peppers, staged, and its id.
 fn staged() -> (Maker, String) {

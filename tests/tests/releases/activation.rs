@@ -7,9 +7,8 @@ use std::time::Instant;
 use patrol::release::{Manifest, Release, hex};
 use patrol::service::{Patrol, ReleaseError, Settings};
 use patrol_tests::deployment::{operator, raw};
+use patrol_tests::maker::Maker;
 use patrol_tests::{hostile, wasm};
-
-use crate::support::Maker;
 
 /// The built-in policy with a note in it: another component, which decides the same.
 fn variant(maker: &Maker, note: u8) -> PathBuf {

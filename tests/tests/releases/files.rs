@@ -4,10 +4,9 @@ use std::fs;
 use std::os::unix::fs::PermissionsExt as _;
 
 use patrol::release::hex;
+use patrol_tests::maker::Maker;
 use serde_json::Value;
 use sha2::{Digest as _, Sha256};
-
-use crate::support::Maker;
 
 #[test]
 fn a_release_says_what_it_is_and_is_good_where_its_signer_is_trusted() {

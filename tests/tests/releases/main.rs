@@ -13,6 +13,5 @@ mod activation;
 mod files;
 mod ssh;
 mod steps;
-mod support;
 mod tampering;
 mod tenants;

@@ -6,9 +6,8 @@ use std::path::{Path, PathBuf};
 use std::process::{Command, Stdio};
 
 use patrol_tests::gateway::have;
+use patrol_tests::maker::Maker;
 use serde_json::Value;
-
-use crate::support::Maker;
 
 /// Makes a key of this type, and says its public half.
 fn key(maker: &Maker, name: &str, kind: &str) -> String {

@@ -7,9 +7,8 @@ use patrol::release::{CONTRACT, Manifest, PublicKey, Release, SecretKey, Step};
 use patrol::scenario::{Scenario, shipped};
 use patrol::service::{Patrol, ReleaseError, Settings};
 use patrol_tests::deployment::operator;
+use patrol_tests::maker::Maker;
 use patrol_tests::{hostile, policies, wasm};
-
-use crate::support::Maker;
 
 fn manifest() -> Manifest {
     Manifest {

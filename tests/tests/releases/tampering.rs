@@ -6,11 +6,11 @@ use std::os::unix::fs::PermissionsExt as _;
 use std::path::{Path, PathBuf};
 
 use patrol_tests::deployment::operator;
+use patrol_tests::maker::Maker;
 use patrol_tests::wasm;
 use serde_json::Value;
 
 use crate::activation::{component, events, running, staged};
-use crate::support::Maker;
 
 /// Where each part of a release file is.
 struct Parts {

@@ -2,9 +2,8 @@
 
 use std::fs;
 
+use patrol_tests::maker::Maker;
 use serde_json::{Value, json};
-
-use crate::support::Maker;
 
 /// With two tenants, and a release of the stricter policy staged; its id.
 fn staged() -> (Maker, String) {

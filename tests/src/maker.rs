@@ -1,17 +1,24 @@
 //! A maker of releases beside the program that takes them.
 
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use patrol_tests::program::Program;
-use patrol_tests::wasm;
+use crate::program::Program;
+use crate::wasm;
 
 /// The program, a signing key, and the releases made with it.
 pub struct Maker {
+    /// The program.
     pub program: Program,
     /// The public half of the key.
     pub public: String,
     directory: tempfile::TempDir,
+}
+
+impl Default for Maker {
+    fn default() -> Self {
+        Self::new()
+    }
 }
 
 impl Maker {
@@ -27,6 +34,7 @@ impl Maker {
         maker
     }
 
+    /// A path beside the program's own.
     pub fn path(&self, name: &str) -> PathBuf {
         self.directory.path().join(name)
     }
@@ -52,7 +60,7 @@ impl Maker {
     }
 
     /// Makes a release of a component.
-    pub fn release_of(&self, component: &std::path::Path, number: u32, how: &[&str]) -> PathBuf {
+    pub fn release_of(&self, component: &Path, number: u32, how: &[&str]) -> PathBuf {
         let file = self.path(&format!("release-{number}.patrol"));
         let _ = fs::remove_file(&file);
         let (version, number) = (format!("1.{number}.0"), number.to_string());
@@ -75,13 +83,13 @@ impl Maker {
     }
 
     /// Stages a release; its id.
-    pub fn stage(&self, file: &std::path::Path) -> String {
+    pub fn stage(&self, file: &Path) -> String {
         let staged = self.program.json(&["policy", "stage", file.to_str().unwrap()]);
         staged["id"].as_str().unwrap().to_owned()
     }
 
     /// Has a release judged: none where it is good, else what was said about it.
-    pub fn verify(&self, file: &std::path::Path) -> Option<String> {
+    pub fn verify(&self, file: &Path) -> Option<String> {
         self.judge(&["policy", "verify", file.to_str().unwrap()])
     }
 
