@@ -20,6 +20,7 @@ mod releases;
 mod schema;
 mod sites;
 mod uses;
+mod web;
 mod write;
 
 use std::path::Path;

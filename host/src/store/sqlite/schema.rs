@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     PROVEN_RELEASES,
     DUE_BY_OWNER,
     PEPPER,
+    WEB_SESSIONS,
 ];
 
 const VERSION_1: &str = "
@@ -242,6 +243,25 @@ CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch,
 
 /// How to tell the pepper, which is not here, from another.
 const PEPPER: &str = "ALTER TABLE meta ADD COLUMN pepper_check BLOB CHECK (length(pepper_check) = 32);";
+
+/// Sessions of people on the pages: few, and read by their identifier.
+const WEB_SESSIONS: &str = "
+CREATE TABLE web_session (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    owner INTEGER NOT NULL REFERENCES user (key),
+    via TEXT NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    opened INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,
+    owner_epoch INTEGER NOT NULL,
+    tenant_epoch INTEGER NOT NULL,
+    password_epoch INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_cause TEXT,
+    CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX web_session_owner ON web_session (owner);
+";
 
 /// The schema version that this build reads and writes.
 pub(super) fn current_version() -> i64 {
