@@ -10,6 +10,7 @@
 )]
 
 mod sign_in;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
