@@ -253,6 +253,34 @@ impl Patrol {
         Ok(transaction.commit()?)
     }
 
+    /// As part of a change of method: the session in which it is asked for goes on, so that whoever asked sees what they
+    /// did. It must have been good until now, and must be theirs; that it was opened by the method before is remembered.
+    pub(super) fn keep_across_change(
+        transaction: &mut dyn Transaction,
+        caller: &Caller,
+        scope: Scope,
+    ) -> Result<(), Error> {
+        let Some(session) = caller.session else {
+            return Ok(());
+        };
+        let Some(row) = transaction.web_row(session)? else {
+            return Ok(());
+        };
+        let mut before = row.epochs;
+        match scope {
+            Scope::Owner(user) if user == row.owner.id => before.owner = before.owner.saturating_sub(1),
+            Scope::Owner(_) => return Ok(()),
+            Scope::Tenant(tenant) if tenant == row.user.tenant => {
+                before.tenant = before.tenant.saturating_sub(1);
+            }
+            Scope::Tenant(_) => return Ok(()),
+        }
+        if row.owner.id == caller.actor.id && row.session.epochs == before {
+            transaction.rebind_web_session(session)?;
+        }
+        Ok(())
+    }
+
     fn judge_web(&self, row: &WebRow, digest: Digest, now: Timestamp) -> Result<(), Error> {
         let WebRow { session, owner, .. } = row;
         if !bool::from(session.digest.to_bytes().ct_eq(&digest.to_bytes())) {

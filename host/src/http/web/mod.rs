@@ -13,6 +13,7 @@
 mod assets;
 mod form;
 mod guard;
+mod method;
 mod person;
 mod render;
 mod sign_in;
@@ -62,6 +63,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
+        .merge(method::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .route("/ui/{*page}", get(render::no_such_page))
