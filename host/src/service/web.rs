@@ -29,7 +29,7 @@ use crate::store::{AccountEpochs, StoreError, Transaction, UserRow, WebRow, WebS
 const USE_EVERY: u64 = MINUTE;
 
 /// The event of a sign-in to the pages.
-const SIGN_IN: &str = "web_login";
+pub(super) const SIGN_IN: &str = "web_login";
 /// The event of a sign-out.
 const SIGN_OUT: &str = "web_logout";
 

@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod gateway;
 mod method;
 mod sign_in;
 

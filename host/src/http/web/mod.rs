@@ -12,6 +12,7 @@
 
 mod assets;
 mod form;
+mod gateway;
 mod guard;
 mod method;
 mod person;
@@ -23,7 +24,7 @@ mod zone;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
@@ -67,6 +68,7 @@ pub(super) fn router(app: App) -> Router {
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .route("/ui/{*page}", get(render::no_such_page))
+        .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))
         .with_state(web)
