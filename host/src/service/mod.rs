@@ -28,7 +28,9 @@ mod floor;
 mod gateway;
 mod governing;
 mod housekeeping;
+mod kept;
 mod moves;
+mod oversight;
 mod pepper;
 mod policies;
 mod question;
@@ -40,6 +42,7 @@ mod request_id;
 mod review;
 mod shadow;
 mod sites;
+mod statistics;
 mod tokens;
 mod trial;
 mod vitals;
@@ -66,12 +69,14 @@ use call::Call;
 use decision::Decision;
 use decisions::Decisions;
 use events::{AuditEvent, Journal};
+use kept::Kept;
 use moves::Moves;
 use pepper::Keyring;
 use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Whose};
 use recorder::{Draft, Recorder};
 use shadow::Shadows;
+use statistics::AllStatistics;
 use watch::Bell;
 
 pub use access::{Identity, SignIn};
@@ -85,6 +90,8 @@ pub use events::{Caller, Origin, Outcome};
 pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Verdict, Yes};
 pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use kept::AsOf;
+pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
 pub use recorder::Listener;
@@ -96,6 +103,7 @@ pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
+pub use statistics::{Ending, SignIns, Statistics};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
 pub use watch::Watchman;
@@ -178,6 +186,8 @@ pub struct Patrol {
     stalled: AtomicBool,
     tally: Tally,
     bell: Bell,
+    statistics: AllStatistics,
+    chain: Kept<AuditReport>,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -269,6 +279,8 @@ impl Patrol {
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
             bell: Bell::default(),
+            statistics: AllStatistics::default(),
+            chain: Kept::default(),
         };
         patrol.learn_rules(&patrol.policies.load());
         Ok(patrol)

@@ -11,6 +11,7 @@
 //! * No answer is stored by a cache or a browser.
 
 mod assets;
+mod chart;
 mod form;
 mod guard;
 mod person;

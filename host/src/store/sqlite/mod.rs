@@ -13,6 +13,7 @@ mod columns;
 mod connections;
 mod error;
 mod open;
+mod oversight;
 mod pepper;
 mod queries;
 mod read;
