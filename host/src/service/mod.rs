@@ -33,6 +33,7 @@ mod moves;
 mod oversight;
 mod pepper;
 mod policies;
+mod preview;
 mod question;
 mod recorder;
 mod rehearsal;
@@ -94,6 +95,7 @@ pub use kept::AsOf;
 pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
+pub use preview::{Activated, Found, Preview};
 pub use recorder::Listener;
 pub use rehearsal::{
     Change, Changed, ChangedOne, Difference, Matter, Outcome as WouldBe, Rehearsal, Report, Subject, Totals,
@@ -188,6 +190,7 @@ pub struct Patrol {
     bell: Bell,
     statistics: AllStatistics,
     chain: Kept<AuditReport>,
+    preview: Kept<Preview>,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -281,6 +284,7 @@ impl Patrol {
             bell: Bell::default(),
             statistics: AllStatistics::default(),
             chain: Kept::default(),
+            preview: Kept::default(),
         };
         patrol.learn_rules(&patrol.policies.load());
         Ok(patrol)

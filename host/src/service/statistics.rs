@@ -166,8 +166,10 @@ impl Statistics {
         for count in counts {
             let succeeded = count.outcome == "success";
             if is_sign_in(&count.event_type) {
-                let place = usize::try_from(count.day.saturating_sub(first_day)).unwrap_or(usize::MAX);
-                if let Some(day) = self.sign_ins.get_mut(place) {
+                let place = count.day.checked_sub(first_day);
+                let place = place.and_then(|place| usize::try_from(place).ok());
+                let day = place.and_then(|place| self.sign_ins.get_mut(place));
+                if let Some(day) = day {
                     let sum = if succeeded {
                         &mut day.succeeded
                     } else {

@@ -122,7 +122,8 @@ fn short(value: u64) -> String {
         (1_000, "k"),
     ] {
         if let Some(whole) = value.checked_div(unit).filter(|whole| *whole > 0) {
-            let tenth = value.checked_rem(unit).unwrap_or(0).saturating_mul(10) / unit;
+            let rest = value.checked_rem(unit).unwrap_or(0).saturating_mul(10);
+            let tenth = rest.checked_div(unit).unwrap_or(0);
             return if tenth == 0 {
                 format!("{whole}{sign}")
             } else {

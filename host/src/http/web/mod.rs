@@ -10,6 +10,7 @@
 //! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
 //! * No answer is stored by a cache or a browser.
 
+mod admin;
 mod assets;
 mod chart;
 mod form;
@@ -65,6 +66,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/", get(home))
         .merge(sign_in::routes())
         .merge(tokens::routes())
+        .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))
