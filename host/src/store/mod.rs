@@ -12,6 +12,7 @@
 mod accounts;
 mod federation;
 mod history;
+mod oversight;
 mod pepper;
 mod releases;
 mod rows;
@@ -33,6 +34,7 @@ pub use accounts::{
 };
 pub use federation::{Account, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
+pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
@@ -160,7 +162,15 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords + ReadAccounts + ReadFederation + ReadHistory + ReadPepper + ReadReleases + ReadSites + ReadWeb
+    ReadRecords
+    + ReadAccounts
+    + ReadFederation
+    + ReadHistory
+    + ReadOversight
+    + ReadPepper
+    + ReadReleases
+    + ReadSites
+    + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.

@@ -10,7 +10,9 @@
 //! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
 //! * No answer is stored by a cache or a browser.
 
+mod admin;
 mod assets;
+mod chart;
 mod form;
 mod gateway;
 mod guard;
@@ -69,6 +71,7 @@ pub(super) fn router(app: App) -> Router {
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())
+        .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))

@@ -15,6 +15,10 @@ const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
     include_str!("../../../web/en/history.ftl"),
+    include_str!("../../../web/en/overview.ftl"),
+    include_str!("../../../web/en/users.ftl"),
+    include_str!("../../../web/en/audit.ftl"),
+    include_str!("../../../web/en/policy.ftl"),
 ];
 
 static BUNDLE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {

@@ -15,6 +15,7 @@ mod error;
 mod federation;
 mod history;
 mod open;
+mod oversight;
 mod pepper;
 mod queries;
 mod read;
