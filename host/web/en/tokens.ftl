@@ -14,8 +14,8 @@ tokens-never = Never
 tokens-ends-idle = idle
 # A date follows: "on 31 Jan 2027".
 tokens-ends-on = on
-# A date follows: "at the latest on 31 Jan 2027".
-tokens-ends-latest = at the latest on
+# A date follows: "expires on 31 Jan 2027".
+tokens-ends-latest = expires on
 tokens-state-active = Active
 tokens-state-idle-soon = About to idle out
 tokens-state-ends-soon = Ends soon
