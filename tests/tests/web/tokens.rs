@@ -77,7 +77,7 @@ fn a_token_is_created_used_rotated_and_revoked() {
     let page = browser.get(LIST);
     assert!(
         page.text("td[data-label=State]")
-            .contains("old secret works until")
+            .contains("the old secret works until")
     );
     site.clock.advance(HOUR);
     assert!(!accepted(&site, &first) && accepted(&site, &second));
