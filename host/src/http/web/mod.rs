@@ -15,12 +15,15 @@ mod form;
 mod gateway;
 mod guard;
 mod method;
+mod oidc;
 mod person;
 mod render;
 mod sign_in;
 mod strings;
 mod tokens;
 mod zone;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -41,6 +44,8 @@ const HOME: &str = "/ui/tokens";
 #[derive(Clone)]
 struct Web {
     app: App,
+    /// Those who are on their way to and from identity providers.
+    oidc: Arc<oidc::Oidc>,
 }
 
 impl Web {
@@ -59,12 +64,16 @@ impl Web {
 
 /// All pages.
 pub(super) fn router(app: App) -> Router {
-    let web = Web { app };
+    let web = Web {
+        app,
+        oidc: Arc::default(),
+    };
     Router::new()
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
         .merge(method::routes())
+        .merge(oidc::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .route("/ui/{*page}", get(render::no_such_page))

@@ -233,11 +233,11 @@ pub(super) const LAPSED_OF: &str = concat!(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
-    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
 
