@@ -11,6 +11,7 @@ pub mod maker;
 pub mod model;
 pub mod native;
 pub mod needles;
+pub mod oidc;
 pub mod policies;
 pub mod program;
 pub mod shape;

@@ -11,6 +11,7 @@
 
 mod gateway;
 mod method;
+mod oidc;
 mod sign_in;
 mod tokens;
 

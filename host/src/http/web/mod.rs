@@ -18,12 +18,15 @@ mod gateway;
 mod guard;
 mod history;
 mod method;
+mod oidc;
 mod person;
 mod render;
 mod sign_in;
 mod strings;
 mod tokens;
 mod zone;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -44,6 +47,8 @@ const HOME: &str = "/ui/tokens";
 #[derive(Clone)]
 struct Web {
     app: App,
+    /// Those who are on their way to and from identity providers.
+    oidc: Arc<oidc::Oidc>,
 }
 
 impl Web {
@@ -62,12 +67,16 @@ impl Web {
 
 /// All pages.
 pub(super) fn router(app: App) -> Router {
-    let web = Web { app };
+    let web = Web {
+        app,
+        oidc: Arc::default(),
+    };
     Router::new()
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
         .merge(method::routes())
+        .merge(oidc::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())

@@ -217,6 +217,16 @@ impl Problem {
         }
     }
 
+    /// With a text that is made already.
+    pub(super) const fn saying(status: StatusCode, message: String) -> Self {
+        Self {
+            status,
+            message,
+            retry_after: None,
+            frame: None,
+        }
+    }
+
     pub(super) fn forbidden() -> Self {
         Self::new(StatusCode::FORBIDDEN, "problem-forbidden")
     }

@@ -15,7 +15,7 @@ use super::form::{Form, Query, secret};
 use super::person::{Person, SIGN_IN, zone};
 use super::render::{Frame, Problem, page_with, see_other, see_other_with};
 use super::strings::text;
-use super::{HOME, Web, guard};
+use super::{HOME, Web, guard, oidc};
 use crate::service::{Error, WebSignIn};
 
 pub(super) fn routes() -> Router<Web> {
@@ -33,6 +33,8 @@ struct SignInPage {
     user: String,
     next: String,
     error: Option<String>,
+    /// Identity providers: what people call them, and the way there.
+    providers: Vec<(String, String)>,
 }
 
 #[derive(Default, Deserialize)]
@@ -92,6 +94,7 @@ async fn form(
         user: filled(|credentials| &credentials.user),
         next: guard::next(next).unwrap_or_default().to_owned(),
         error,
+        providers: oidc::offered(&web.app.config(), guard::next(next).unwrap_or_default()),
     };
     let mut response = page_with(status, &template);
     if is_new {
