@@ -15,6 +15,7 @@ mod form;
 mod guard;
 mod person;
 mod render;
+mod setup;
 mod sign_in;
 mod strings;
 mod tokens;
@@ -62,6 +63,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
+        .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .route("/ui/{*page}", get(render::no_such_page))

@@ -236,6 +236,7 @@ mod tests {
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::links::{LINK, REPLACED};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -303,7 +304,7 @@ mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW] {
+        for sql in [ACCOUNT_ROW, WEB_ROW, LINK, REPLACED] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
         }

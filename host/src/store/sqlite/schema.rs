@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     DUE_BY_OWNER,
     PEPPER,
     WEB_SESSIONS,
+    ONE_TIME_LINKS,
 ];
 
 const VERSION_1: &str = "
@@ -261,6 +262,21 @@ CREATE TABLE web_session (
     CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX web_session_owner ON web_session (owner);
+";
+
+/// Links that are good once. Without a user, it is one to set things up.
+const ONE_TIME_LINKS: &str = "
+CREATE TABLE one_time_link (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    user INTEGER REFERENCES user (key),
+    password_epoch INTEGER,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    used_at INTEGER,
+    CHECK ((user IS NULL) = (password_epoch IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_link_user ON one_time_link (user);
 ";
 
 /// The schema version that this build reads and writes.
