@@ -23,7 +23,7 @@ use super::decision::invented;
 use super::directory::normalize;
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol};
-use crate::store::{AccountEpochs, StoreError, Transaction, UserRow, WebRow, WebSession};
+use crate::store::{AccountEpochs, Read, StoreError, UserRow, WebRow, WebSession};
 
 /// A use is written down if the one before was longer ago than this, in ms: pages are looked at in bursts.
 const USE_EVERY: u64 = MINUTE;
@@ -348,11 +348,8 @@ impl Patrol {
 }
 
 /// The authentication method in force for a user: their own, or else their tenant's.
-pub(super) fn method_in_force<T: Transaction + ?Sized>(
-    transaction: &T,
-    user: Id,
-) -> Result<Option<String>, Error> {
-    Ok(transaction.auth_method(Scope::Owner(user))?)
+pub(super) fn method_in_force<R: Read + ?Sized>(read: &R, user: Id) -> Result<Option<String>, Error> {
+    Ok(read.auth_method(Scope::Owner(user))?)
 }
 
 pub(super) const fn closed(at: Timestamp) -> End {
@@ -362,7 +359,7 @@ pub(super) const fn closed(at: Timestamp) -> End {
     }
 }
 
-fn compose(id: Id, secret: &[u8; 32]) -> Secret {
+pub(super) fn compose(id: Id, secret: &[u8; 32]) -> Secret {
     let mut bytes = Zeroizing::new([0; 48]);
     let (head, tail) = bytes.split_at_mut(16);
     head.copy_from_slice(&id.to_bytes());
@@ -374,7 +371,7 @@ fn compose(id: Id, secret: &[u8; 32]) -> Secret {
 }
 
 /// The identifier, and the digest of the secret.
-fn parse(presented: &Secret) -> Option<(Id, Digest)> {
+pub(super) fn parse(presented: &Secret) -> Option<(Id, Digest)> {
     let mut bytes = Zeroizing::new([0; 48]);
     let length = URL_SAFE_NO_PAD
         .decode_slice(presented.expose(), &mut *bytes)

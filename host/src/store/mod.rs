@@ -12,6 +12,7 @@
 mod accounts;
 mod federation;
 mod history;
+mod links;
 mod oversight;
 mod pepper;
 mod releases;
@@ -34,6 +35,7 @@ pub use accounts::{
 };
 pub use federation::{Account, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
+pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
 pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
@@ -166,6 +168,7 @@ pub trait Read:
     + ReadAccounts
     + ReadFederation
     + ReadHistory
+    + ReadLinks
     + ReadOversight
     + ReadPepper
     + ReadReleases
@@ -253,7 +256,15 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WriteFederation + WritePepper + WriteReleases + WriteSites + WriteWeb
+    Read
+    + WriteRecords
+    + WriteAccounts
+    + WriteFederation
+    + WriteLinks
+    + WritePepper
+    + WriteReleases
+    + WriteSites
+    + WriteWeb
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

@@ -21,6 +21,7 @@ mod method;
 mod oidc;
 mod person;
 mod render;
+mod setup;
 mod sign_in;
 mod strings;
 mod tokens;
@@ -77,6 +78,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/", get(home))
         .merge(method::routes())
         .merge(oidc::routes())
+        .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())

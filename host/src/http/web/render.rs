@@ -153,6 +153,7 @@ const NOTICES: &[&str] = &[
     "notice-method-same",
     "notice-multi-factor-off",
     "notice-multi-factor-on",
+    "notice-password-set",
     "notice-signed-out",
     "notice-token-ended",
     "notice-token-revoked",

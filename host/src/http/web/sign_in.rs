@@ -29,6 +29,7 @@ pub(super) fn routes() -> Router<Web> {
 struct SignInPage {
     frame: Frame,
     several_tenants: bool,
+    no_tenant: bool,
     tenant: String,
     user: String,
     next: String,
@@ -90,6 +91,7 @@ async fn form(
         frame: Frame::anonymous("sign-in-title", guard::form_token(&visit), zone(web, headers))
             .noticing(headers),
         several_tenants: tenants.len() > 1,
+        no_tenant: tenants.is_empty(),
         tenant: filled(|credentials| &credentials.tenant),
         user: filled(|credentials| &credentials.user),
         next: guard::next(next).unwrap_or_default().to_owned(),

@@ -14,6 +14,7 @@ mod connections;
 mod error;
 mod federation;
 mod history;
+mod links;
 mod open;
 mod oversight;
 mod pepper;

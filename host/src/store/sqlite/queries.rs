@@ -238,6 +238,7 @@ mod tests {
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
+    use crate::store::sqlite::links::{LINK, REPLACED};
     use crate::store::sqlite::oversight::{
         COUNT_BY_END, COUNT_EVENTS, HOUR_BACK, HOURS_BACK, USER_BACK, USERS_NAMED,
     };
@@ -318,7 +319,14 @@ mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW, FEDERATED_USER, USERS_BY_EMAIL] {
+        for sql in [
+            ACCOUNT_ROW,
+            WEB_ROW,
+            FEDERATED_USER,
+            USERS_BY_EMAIL,
+            LINK,
+            REPLACED,
+        ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
         }

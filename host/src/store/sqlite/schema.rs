@@ -36,6 +36,7 @@ const MIGRATIONS: &[&str] = &[
     PEPPER,
     WEB_SESSIONS,
     FEDERATION,
+    ONE_TIME_LINKS,
 ];
 
 const VERSION_1: &str = "
@@ -276,6 +277,21 @@ CREATE TABLE federated_identity (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX federated_identity_owner ON federated_identity (owner, provider, issuer);
 CREATE INDEX user_email ON user (tenant, lower(email)) WHERE deleted_at IS NULL AND email IS NOT NULL;
+";
+
+/// Links that are good once. Without a user, it is one to set things up.
+const ONE_TIME_LINKS: &str = "
+CREATE TABLE one_time_link (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    user INTEGER REFERENCES user (key),
+    password_epoch INTEGER,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    used_at INTEGER,
+    CHECK ((user IS NULL) = (password_epoch IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_link_user ON one_time_link (user);
 ";
 
 /// The schema version that this build reads and writes.
