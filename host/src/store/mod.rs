@@ -12,6 +12,7 @@
 mod accounts;
 mod pepper;
 mod releases;
+mod review;
 mod rows;
 mod sites;
 pub mod sqlite;
@@ -30,6 +31,7 @@ pub use accounts::{
 };
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
+pub use review::{ReadReview, TokenPage, TokenPlace, TokenQuery, TokenSort, TokenStanding};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
@@ -153,7 +155,7 @@ pub trait ReadRecords: Send {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadSites {
+pub trait Read: ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadReview + ReadSites {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
     fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
