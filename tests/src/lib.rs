@@ -17,6 +17,7 @@ pub mod shape;
 pub mod trace;
 pub mod variant;
 pub mod wasm;
+pub mod web;
 pub mod whole;
 pub mod wire;
 

@@ -45,6 +45,8 @@ pub struct Config {
     pub identity: IdentityConfig,
     /// `[api]`: the REST API that scripts call.
     pub api: ApiConfig,
+    /// `[web]`: Patrol's own pages.
+    pub web: WebConfig,
     /// `[journal]`: what is kept of decisions to rehearse policies by.
     pub journal: JournalConfig,
 }
@@ -388,6 +390,25 @@ impl Default for ApiConfig {
         Self {
             public_url: None,
             admin_roles: vec!["admin".to_owned()],
+        }
+    }
+}
+
+/// `[web]`: Patrol's own pages.
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct WebConfig {
+    /// How long a session of a person on the pages lasts, however much it is used. Default 12 hours.
+    pub session_lifetime: Millis,
+    /// After how long such a session ends if it is not used. Default 30 minutes.
+    pub session_idle: Millis,
+}
+
+impl Default for WebConfig {
+    fn default() -> Self {
+        Self {
+            session_lifetime: Millis(DAY / 2),
+            session_idle: Millis(30 * MINUTE),
         }
     }
 }

@@ -44,6 +44,8 @@ const TAKEN_BEGINNINGS: [&str; 4] = ["x-patrol-", "x-original-", "x-forwarded-",
 
 /// A signature that holds for longer is a token.
 const LONGEST_SIGNATURE: u64 = 3_600_000;
+/// A session on the pages that ends sooner would end between two looks, since uses are written once a minute; in ms.
+const SHORTEST_WEB_SESSION: u64 = 120_000;
 /// A journal of less is of no use, in ms.
 const SHORTEST_AGE: u64 = 3_600_000;
 
@@ -55,6 +57,7 @@ impl Config {
         self.check_http(&mut found);
         self.check_identity(&mut found);
         self.check_api(&mut found);
+        self.check_web(&mut found);
         self.check_journal(&mut found);
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
@@ -171,6 +174,19 @@ impl Config {
             && let Err(why) = check_public_url(url)
         {
             found.add(&["api", "public_url"], why.to_owned());
+        }
+    }
+
+    fn check_web(&self, found: &mut Findings) {
+        let durations = [
+            ("session_lifetime", self.web.session_lifetime),
+            ("session_idle", self.web.session_idle),
+        ];
+        for (name, Millis(value)) in durations {
+            if value < SHORTEST_WEB_SESSION {
+                let why = format!("it is {}; it must be at least 2m", print_duration(value));
+                found.add(&["web", name], why);
+            }
         }
     }
 

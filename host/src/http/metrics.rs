@@ -21,11 +21,11 @@ const UPKEEP_EVERY: Duration = Duration::from_secs(2);
 pub fn metrics_router(gate: Arc<Gate>) -> Router {
     Router::new()
         .route("/metrics", get(metrics))
-        .with_state(App(gate))
+        .with_state(App::new(gate))
 }
 
 async fn metrics(State(app): State<App>) -> Response {
-    let gate = Arc::clone(&app.0);
+    let gate = Arc::clone(&app.gate);
     let rendered = app
         .blocking(move |patrol| Ok(gate.meters().render(patrol, gate.is_draining())))
         .await;

@@ -1,5 +1,5 @@
-//! The HTTP listener: what gateways ask (`/check/…`, `/oauth2/…`), what scripts call (`/api/…`), and whether all is
-//! well.
+//! The HTTP listener: what gateways ask (`/check/…`, `/oauth2/…`), what scripts call (`/api/…`), the pages for
+//! people (`/ui/…`), and whether all is well.
 //!
 //! Plain HTTP/1.1 for a gateway on the same machine; TLS is the gateway's work. Verification happens on the worker
 //! that read the request, since it takes microseconds and never waits for a lock for longer than a gateway would wait
@@ -13,6 +13,7 @@ mod metrics;
 mod oauth;
 mod trace;
 mod upload;
+mod web;
 
 pub use api::openapi;
 
@@ -29,7 +30,7 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use hyper_util::server::graceful::GracefulShutdown;
-use tokio::sync::Semaphore;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::accept::accept;
 use crate::config::Config;
@@ -46,20 +47,42 @@ const HEADER_BYTES: usize = 32 * 1024;
 const CONNECTIONS: usize = 4_096;
 /// From the first byte of a request to the end of its headers.
 const HEADER_TIME: Duration = Duration::from_secs(10);
+/// Passwords that are hashed at the same time. Each takes 19 MiB and some tens of milliseconds of a core.
+const HASHING: usize = 2;
+/// How long a sign-in with a password waits for others to be hashed.
+const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for requests under way, where no configuration says it.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
 
 /// What every handler needs.
 #[derive(Clone)]
-struct App(Arc<Gate>);
+struct App {
+    gate: Arc<Gate>,
+    /// One permit for each password that is hashed at the same time.
+    hashing: Arc<Semaphore>,
+}
 
 impl App {
+    fn new(gate: Arc<Gate>) -> Self {
+        Self {
+            gate,
+            hashing: Arc::new(Semaphore::new(HASHING)),
+        }
+    }
+
     fn gate(&self) -> &Gate {
-        &self.0
+        &self.gate
     }
 
     fn config(&self) -> Arc<Config> {
-        self.0.patrol().config()
+        self.gate.patrol().config()
+    }
+
+    /// What whoever hashes a password holds until it is done; none where too many others do for too long: whoever floods
+    /// the calls that hash keeps neither all cores nor all memory.
+    async fn hashing(&self) -> Option<OwnedSemaphorePermit> {
+        let permit = Arc::clone(&self.hashing).acquire_owned();
+        tokio::time::timeout(PATIENCE, permit).await.ok()?.ok()
     }
 
     /// Runs what writes to the store where it may wait.
@@ -67,7 +90,7 @@ impl App {
         &self,
         work: impl FnOnce(&Patrol) -> Result<T, Error> + Send + 'static,
     ) -> Result<T, Error> {
-        let patrol = Arc::clone(self.0.patrol());
+        let patrol = Arc::clone(self.gate.patrol());
         tokio::task::spawn_blocking(move || work(&patrol))
             .await
             .unwrap_or_else(|error| {
@@ -79,7 +102,7 @@ impl App {
 
 /// All that the listener answers.
 pub fn router(gate: Arc<Gate>) -> Router {
-    let app = App(gate);
+    let app = App::new(gate);
     Router::new()
         .route("/check/envoy/", any(check::envoy))
         .route("/check/envoy/{*path}", any(check::envoy))
@@ -90,6 +113,7 @@ pub fn router(gate: Arc<Gate>) -> Router {
         .route("/healthz", get(|| async { "ok\n" }))
         .route("/readyz", get(ready))
         .with_state(app.clone())
+        .merge(web::router(app.clone()))
         .merge(api::router(app))
         .method_not_allowed_fallback(api::method_not_allowed)
         .fallback(api::not_found)

@@ -123,7 +123,7 @@ impl Patrol {
 
     /// The tenant and the account that are meant, as far as there are such.
     #[allow(clippy::type_complexity, reason = "named nowhere else")]
-    fn find_account(
+    pub(super) fn find_account(
         &self,
         tenant: Option<&str>,
         user: &str,
@@ -158,11 +158,7 @@ impl Patrol {
         let Some(hash) = &stored.hash else {
             return Err(wrong(password));
         };
-        let hash = PasswordHash::new(hash)
-            .map_err(|_| StoreError::Corrupt("a password hash is not in PHC format".to_owned()))?;
-        Argon2::default()
-            .verify_password(password.expose(), &hash)
-            .map_err(|_| Error::WrongPassword)
+        judge_hash(hash, password)
     }
 
     /// Opens a session for a user whose password, of this epoch, was right.
@@ -357,7 +353,7 @@ fn tenant_meant<R: Read + ?Sized>(read: &R, named: Option<&str>) -> Result<Optio
 }
 
 /// The authentication method of those who may sign in with a password.
-const BY_PASSWORD: &str = "password";
+pub(super) const BY_PASSWORD: &str = "password";
 
 /// The event of a sign-in.
 const LOGIN: &str = "login_with_password";
@@ -424,8 +420,17 @@ fn pat_required() -> Error {
     refused(RefusalReason::PatRequired)
 }
 
+/// Whether this is the password that was hashed.
+pub(super) fn judge_hash(hash: &str, password: &Secret) -> Result<(), Error> {
+    let hash = PasswordHash::new(hash)
+        .map_err(|_| StoreError::Corrupt("a password hash is not in PHC format".to_owned()))?;
+    Argon2::default()
+        .verify_password(password.expose(), &hash)
+        .map_err(|_| Error::WrongPassword)
+}
+
 /// The answer to what cannot be right, after as much work as for what could be.
-fn wrong(password: &Secret) -> Error {
+pub(super) fn wrong(password: &Secret) -> Error {
     let _ = hash_password(password);
     Error::WrongPassword
 }
@@ -439,7 +444,7 @@ pub(super) fn hash_password(password: &Secret) -> Result<String, Error> {
 }
 
 /// Somebody who is yet to show who they are.
-fn anybody(origin: &Origin) -> Caller {
+pub(super) fn anybody(origin: &Origin) -> Caller {
     Caller {
         actor: Actor {
             role: ActorRole::User,

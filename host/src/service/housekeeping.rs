@@ -199,8 +199,14 @@ impl Patrol {
                     call.now.saturating_sub(parameters.session_idle),
                 );
                 let forgotten = call.transaction()?.forget_account_sessions(opened, used, limit)?;
-                swept.sessions = swept.sessions.saturating_add(forgotten);
-                swept.more |= forgotten >= limit && limit > 0;
+                let web = &self.config().web;
+                let (opened, used) = (
+                    call.now.saturating_sub(web.session_lifetime.0),
+                    call.now.saturating_sub(web.session_idle.0),
+                );
+                let of_pages = call.transaction()?.forget_web_sessions(opened, used, limit)?;
+                swept.sessions = swept.sessions.saturating_add(forgotten).saturating_add(of_pages);
+                swept.more |= forgotten.max(of_pages) >= limit && limit > 0;
             }
             if swept.ended > 0 || swept.forgotten > 0 {
                 let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())

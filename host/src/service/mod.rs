@@ -44,6 +44,7 @@ mod tokens;
 mod trial;
 mod vitals;
 mod watch;
+mod web;
 
 use std::cell::RefCell;
 use std::collections::HashMap;
@@ -101,6 +102,7 @@ pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
 pub use watch::Watchman;
+pub use web::{WebSignIn, WebVisitor};
 
 // What callers are handed, and hand in: they need know nothing of where it comes from.
 pub use crate::policy::{Fault, FloorRule, Violation};

@@ -17,6 +17,7 @@ mod rows;
 mod sites;
 pub mod sqlite;
 mod tenants;
+mod web;
 
 use std::sync::Arc;
 use std::time::Instant;
@@ -38,6 +39,7 @@ pub use rows::{
 };
 pub use sites::{AuditHour, NewSite, ReadSites, SiteRow, SiteScope, WriteSites};
 pub use tenants::Tenants;
+pub use web::{ReadWeb, WebRow, WebSession, WriteWeb};
 
 /// Why a storage could not do what was asked. The first three are outages; the last is the caller's mistake.
 #[derive(Debug, thiserror::Error)]
@@ -155,7 +157,9 @@ pub trait ReadRecords: Send {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadReview + ReadSites {
+pub trait Read:
+    ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
+{
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
     fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
@@ -237,7 +241,7 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WritePepper + WriteReleases + WriteSites
+    Read + WriteRecords + WriteAccounts + WritePepper + WriteReleases + WriteSites + WriteWeb
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

@@ -189,10 +189,31 @@ fn a_data_file_from_before_there_were_sites_gets_one_for_each_tenant() {
     } = fixture;
     drop(store);
     // As it was: what that version did not have is taken away.
-    raw(dir.path())
+    let connection = raw(dir.path());
+    let tables: Vec<String> = connection
+        .prepare(
+            "SELECT name FROM sqlite_schema WHERE type = 'table' AND name NOT LIKE 'sqlite_%' AND name NOT IN
+             ('meta', 'tenant', 'user', 'audience', 'token', 'session', 'audit', 'client')",
+        )
+        .unwrap()
+        .query_map([], |row| row.get(0))
+        .unwrap()
+        .collect::<Result<_, _>>()
+        .unwrap();
+    connection.pragma_update(None, "foreign_keys", false).unwrap();
+    for table in tables {
+        connection.execute_batch(&format!("DROP TABLE {table}")).unwrap();
+    }
+    connection
         .execute_batch(
-            "DROP TABLE activation; DROP TABLE release; DROP TABLE site; DROP TABLE account_session; DROP INDEX user_page; DROP INDEX audit_hour;
-             ALTER TABLE user DROP COLUMN password_epoch; ALTER TABLE meta DROP COLUMN pepper_check; PRAGMA user_version = 2;",
+            "DROP INDEX user_page; DROP INDEX audit_hour;
+             ALTER TABLE user DROP COLUMN password_epoch; ALTER TABLE meta DROP COLUMN pepper_check;
+             DROP INDEX token_due; DROP INDEX token_page; DROP INDEX token_name; DROP INDEX token_used;
+             ALTER TABLE token DROP COLUMN lapses; ALTER TABLE token DROP COLUMN title;
+             ALTER TABLE token DROP COLUMN tenant;
+             CREATE INDEX token_due ON token (min(expires, coalesce(last_used, created) + 1296000000))
+                 WHERE ended_at IS NULL;
+             PRAGMA user_version = 2;",
         )
         .unwrap();
     let store = open(dir.path());

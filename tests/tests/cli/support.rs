@@ -247,7 +247,10 @@ pub fn keys(value: &Value) -> Vec<&str> {
     let object = value
         .as_object()
         .unwrap_or_else(|| panic!("{value} is no object"));
-    object.keys().map(String::as_str).collect()
+    let mut keys: Vec<_> = object.keys().map(String::as_str).collect();
+    // In which order they are printed, is up to what else is compiled in.
+    keys.sort_unstable();
+    keys
 }
 
 /// Everything in a directory, as bytes.

@@ -29,7 +29,6 @@ use axum::response::Response;
 use axum::routing::{MethodRouter, any, delete, get, post};
 use patrol_policy::Secret;
 use patrol_policy::types::Id;
-use tokio::sync::Semaphore;
 
 use self::failure::Failure;
 use self::link::Links;
@@ -45,8 +44,6 @@ pub(super) use failure::{method_not_allowed, not_found};
 const BODY_BYTES: usize = 8 * 1024;
 /// The body that names files is larger.
 const FILES_BYTES: usize = 64 * 1024;
-/// Passwords that are hashed at the same time. Each takes 19 MiB and some tens of milliseconds of a core.
-const HASHING: usize = 2;
 
 /// What the calls share.
 #[derive(Clone)]
@@ -57,7 +54,6 @@ struct Api {
 
 struct Shared {
     links: Links,
-    hashing: Arc<Semaphore>,
 }
 
 /// The paths of all calls, as the document has them, with what answers there.
@@ -90,10 +86,7 @@ fn routes() -> [(&'static str, MethodRouter<Api>); 10] {
 
 /// All calls.
 pub(super) fn router(app: App) -> Router {
-    let shared = Shared {
-        links: Links::new(),
-        hashing: Arc::new(Semaphore::new(HASHING)),
-    };
+    let shared = Shared { links: Links::new() };
     let api = Api {
         app,
         shared: Arc::new(shared),

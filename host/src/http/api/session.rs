@@ -1,8 +1,5 @@
 //! Signing in, with a PAT or a password, and signing out.
 
-use std::sync::Arc;
-use std::time::Duration;
-
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
@@ -17,9 +14,6 @@ use super::failure::Failure;
 use super::{Api, origin, presented};
 use crate::service::{Error, Identity};
 use crate::time::rfc3339;
-
-/// How long a sign-in with a password waits for others to be hashed.
-const PATIENCE: Duration = Duration::from_secs(2);
 
 /// A sign-in with a PAT.
 #[derive(Deserialize, ToSchema)]
@@ -113,11 +107,7 @@ pub(super) async fn login(
     if let Some(wait) = gate.password_attempt(address, login.tenant.as_deref(), &login.user_name)? {
         return Err(Failure::too_many(wait));
     }
-    // Whoever floods this call keeps neither all cores nor all memory.
-    let hashing = Arc::clone(&api.shared.hashing);
-    let Ok(Ok(permit)) = tokio::time::timeout(PATIENCE, hashing.acquire_owned()).await else {
-        return Err(Failure::busy());
-    };
+    let permit = api.app.hashing().await.ok_or_else(Failure::busy)?;
     let opened = api
         .app
         .blocking(move |patrol| {

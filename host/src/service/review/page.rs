@@ -147,7 +147,9 @@ impl Patrol {
             }
         });
         Ok(ReviewPage {
-            rows: rows.map(|(row, outlook)| ReviewedToken { row, outlook }).collect(),
+            rows: rows
+                .map(|(row, outlook)| ReviewedToken { row, outlook })
+                .collect(),
             next: page.next.map(ReviewCursor),
             stopped: page.stopped,
         })
@@ -165,7 +167,9 @@ impl Patrol {
         };
         let user = match by_id {
             Some(user) => Some(user),
-            None => read.users_by_name(Some(tenant), &crate::service::normalize(name))?.pop(),
+            None => read
+                .users_by_name(Some(tenant), &crate::service::normalize(name))?
+                .pop(),
         };
         user.ok_or_else(|| Error::NotFound {
             what: "user",

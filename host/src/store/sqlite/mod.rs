@@ -21,6 +21,7 @@ mod review;
 mod schema;
 mod sites;
 mod uses;
+mod web;
 mod write;
 
 use std::path::Path;

@@ -245,6 +245,7 @@ pub(super) mod tests {
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
+    use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
 
     /// How SQLite goes about a query, one step a line.
@@ -310,8 +311,10 @@ pub(super) mod tests {
                 "{sql}\n{plan}"
             );
         }
-        let plan = plan(ACCOUNT_ROW);
-        assert!(!plan.contains("SCAN"), "{plan}");
+        for sql in [ACCOUNT_ROW, WEB_ROW] {
+            let plan = plan(sql);
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     PROVEN_RELEASES,
     DUE_BY_OWNER,
     PEPPER,
+    WEB_SESSIONS,
     TOKEN_PAGES,
 ];
 
@@ -244,13 +245,32 @@ CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch,
 /// How to tell the pepper, which is not here, from another.
 const PEPPER: &str = "ALTER TABLE meta ADD COLUMN pepper_check BLOB CHECK (length(pepper_check) = 32);";
 
+/// Sessions of people on the pages: few, and read by their identifier.
+const WEB_SESSIONS: &str = "
+CREATE TABLE web_session (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    owner INTEGER NOT NULL REFERENCES user (key),
+    via TEXT NOT NULL,
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    opened INTEGER NOT NULL,
+    last_used INTEGER NOT NULL,
+    owner_epoch INTEGER NOT NULL,
+    tenant_epoch INTEGER NOT NULL,
+    password_epoch INTEGER NOT NULL,
+    ended_at INTEGER,
+    ended_cause TEXT,
+    CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX web_session_owner ON web_session (owner);
+";
+
 /// An organisation's tokens in each order in which they are reviewed, so that a page is found by an index however many
 /// there are.
 ///
 /// * A token's tenant is its owner's, who never moves to another.
-/// * `lapses` says when a token lapses if it is not used again, by the default idle period, as `token_owner` does; `title` is
-///   the name as it is sorted. Both are columns, though nothing is stored of them, since a place in an index is found by
-///   several columns at once and not by expressions.
+/// * `lapses` says when a token lapses if it is not used again, by the default idle period, as `token_owner` does; `title`
+///   is the name as it is sorted. Both are columns, though nothing is stored of them, since a place in an index is found
+///   by several columns at once and not by expressions.
 /// * `token_due` begins with the tenant: it serves sweeping, tenant by tenant, as well as pages, and an index more would
 ///   cost every flush of last uses. `token_used` does cost one; the other two are written when a token is made.
 const TOKEN_PAGES: &str = "

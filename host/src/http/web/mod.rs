@@ -1,0 +1,76 @@
+//! Patrol's pages, for people: their account settings (R14) and the administrators' review (R13).
+//!
+//! All of them are below `/ui/`, are made on the server, and work without scripts. What a page does it does by the same
+//! methods of the service that the command line and the REST API call.
+//!
+//! * Whoever is here has signed in as a person: no PAT and no session of the API is looked at (R12). The session is in a
+//!   cookie that no script reads, that goes to no other host, and that other sites' forms do not bring along.
+//! * A form changes something only if it came from a page of this very session: it carries a token that is computed from
+//!   the session's secret, and the browser must not say that another site sent it.
+//! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
+//! * No answer is stored by a cache or a browser.
+
+mod assets;
+mod form;
+mod guard;
+mod person;
+mod render;
+mod sign_in;
+mod strings;
+mod tokens;
+mod zone;
+
+use axum::Router;
+use axum::extract::DefaultBodyLimit;
+use axum::middleware::map_response;
+use axum::response::{IntoResponse as _, Redirect, Response};
+use axum::routing::get;
+
+use super::App;
+use crate::service::{Error, Patrol};
+
+/// A form's largest body.
+const BODY_BYTES: usize = 64 * 1024;
+
+/// Where somebody who is signed in begins.
+const HOME: &str = "/ui/tokens";
+
+/// What the pages share.
+#[derive(Clone)]
+struct Web {
+    app: App,
+}
+
+impl Web {
+    fn patrol(&self) -> &Patrol {
+        self.app.gate().patrol()
+    }
+
+    /// Runs what waits for the store where it may.
+    async fn blocking<T: Send + 'static>(
+        &self,
+        work: impl FnOnce(&Patrol) -> Result<T, Error> + Send + 'static,
+    ) -> Result<T, Error> {
+        self.app.blocking(work).await
+    }
+}
+
+/// All pages.
+pub(super) fn router(app: App) -> Router {
+    let web = Web { app };
+    Router::new()
+        .route("/", get(home))
+        .route("/ui", get(home))
+        .route("/ui/", get(home))
+        .merge(sign_in::routes())
+        .merge(tokens::routes())
+        .route("/ui/{*page}", get(render::no_such_page))
+        .layer(DefaultBodyLimit::max(BODY_BYTES))
+        .layer(map_response(guard::protect))
+        .with_state(web)
+        .merge(assets::routes())
+}
+
+async fn home() -> Response {
+    Redirect::to(HOME).into_response()
+}

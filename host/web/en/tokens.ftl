@@ -1,0 +1,4 @@
+tokens-title = Personal access tokens
+tokens-name = Name
+tokens-created = Created
+tokens-ends = Ends
