@@ -10,6 +10,7 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod history;
 mod pepper;
 mod releases;
 mod review;
@@ -30,6 +31,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use history::ReadHistory;
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use review::{ReadReview, TokenPage, TokenPlace, TokenQuery, TokenSort, TokenStanding};
@@ -158,7 +160,7 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
+    ReadRecords + ReadAccounts + ReadHistory + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.

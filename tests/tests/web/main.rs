@@ -9,7 +9,9 @@
     reason = "tests"
 )]
 
+mod review;
 mod sign_in;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;

@@ -10,9 +10,11 @@
 //! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
 //! * No answer is stored by a cache or a browser.
 
+mod admin;
 mod assets;
 mod form;
 mod guard;
+mod history;
 mod person;
 mod render;
 mod sign_in;
@@ -64,6 +66,8 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/", get(home))
         .merge(sign_in::routes())
         .merge(tokens::routes())
+        .merge(history::routes())
+        .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))

@@ -365,9 +365,24 @@ mod tests {
     fn each_page_is_found_by_its_index_and_comes_in_its_order() {
         let expected = [
             (TokenSort::Created, 0, "token_page (tenant=? AND ", "id>?)"),
-            (TokenSort::Name, 0, "token_name (tenant=? AND ", "(title,id)>(?,?)"),
-            (TokenSort::Used, 0, "token_used (tenant=? AND last_used=? AND ", "id>?)"),
-            (TokenSort::Used, 1, "token_used (tenant=? AND ", "(last_used,id)>(?,?)"),
+            (
+                TokenSort::Name,
+                0,
+                "token_name (tenant=? AND ",
+                "(title,id)>(?,?)",
+            ),
+            (
+                TokenSort::Used,
+                0,
+                "token_used (tenant=? AND last_used=? AND ",
+                "id>?)",
+            ),
+            (
+                TokenSort::Used,
+                1,
+                "token_used (tenant=? AND ",
+                "(last_used,id)>(?,?)",
+            ),
             (
                 TokenSort::Ends,
                 0,
