@@ -108,7 +108,10 @@ pub use rehearsal::{
 };
 pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
-pub use review::{AuditReport, ReviewedToken};
+pub use review::{
+    AuditReport, Doomed, EXAMINED, LARGEST_REVIEW, LARGEST_SELECTION, ReviewCursor, ReviewPage, ReviewQuery,
+    ReviewedToken, Revocations,
+};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
 pub use statistics::{Ending, SignIns, Statistics};
@@ -121,7 +124,7 @@ pub use web::{WebSignIn, WebVisitor};
 pub use crate::policy::{Fault, FloorRule, Violation};
 pub use crate::store::{
     AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
-    UserRow,
+    TokenSort, TokenStanding, UserRow,
 };
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.

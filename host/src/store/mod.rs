@@ -16,6 +16,7 @@ mod links;
 mod oversight;
 mod pepper;
 mod releases;
+mod review;
 mod rows;
 mod sites;
 pub mod sqlite;
@@ -39,6 +40,7 @@ pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
 pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
+pub use review::{ReadReview, TokenPage, TokenPlace, TokenQuery, TokenSort, TokenStanding};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
@@ -164,16 +166,7 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords
-    + ReadAccounts
-    + ReadFederation
-    + ReadHistory
-    + ReadLinks
-    + ReadOversight
-    + ReadPepper
-    + ReadReleases
-    + ReadSites
-    + ReadWeb
+    ReadRecords + ReadAccounts + ReadFederation + ReadHistory + ReadLinks + ReadOversight + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.

@@ -12,6 +12,7 @@
 mod gateway;
 mod method;
 mod oidc;
+mod review;
 mod setup;
 mod sign_in;
 mod tokens;

@@ -16,6 +16,7 @@ const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/setup.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
+    include_str!("../../../web/en/review.ftl"),
     include_str!("../../../web/en/history.ftl"),
     include_str!("../../../web/en/overview.ftl"),
     include_str!("../../../web/en/users.ftl"),

@@ -21,6 +21,7 @@ mod pepper;
 mod queries;
 mod read;
 mod releases;
+mod review;
 mod schema;
 mod sites;
 mod uses;

@@ -79,4 +79,14 @@ mod tests {
             "/ui?b=x%26y%3D%22%3C&c=1"
         );
     }
+//! What administrators see of their organisation (R13).
+
+mod tokens;
+
+use axum::Router;
+
+use super::Web;
+
+pub(super) fn routes() -> Router<Web> {
+    tokens::routes()
 }
