@@ -9,6 +9,7 @@
     reason = "tests"
 )]
 
+mod security;
 mod sign_in;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};

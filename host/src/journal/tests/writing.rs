@@ -308,7 +308,10 @@ fn measures_what_a_push_and_a_read_cost() {
                     })
                 })
                 .collect();
-            spent += pushers.into_iter().map(|pusher| pusher.join().unwrap()).sum::<Duration>();
+            spent += pushers
+                .into_iter()
+                .map(|pusher| pusher.join().unwrap())
+                .sum::<Duration>();
             writer.flush();
         }
         let pushes = 200 * EACH * u64::from(threads);
