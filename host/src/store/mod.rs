@@ -10,6 +10,7 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod history;
 mod pepper;
 mod releases;
 mod rows;
@@ -29,6 +30,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use history::ReadHistory;
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
@@ -155,7 +157,9 @@ pub trait ReadRecords: Send {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadSites + ReadWeb {
+pub trait Read:
+    ReadRecords + ReadAccounts + ReadHistory + ReadPepper + ReadReleases + ReadSites + ReadWeb
+{
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
     fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;

@@ -11,6 +11,7 @@
 
 mod security;
 mod sign_in;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;

@@ -13,6 +13,7 @@
 mod assets;
 mod form;
 mod guard;
+mod history;
 mod person;
 mod render;
 mod sign_in;
@@ -64,6 +65,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/", get(home))
         .merge(sign_in::routes())
         .merge(tokens::routes())
+        .merge(history::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))

@@ -148,7 +148,7 @@ pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Respons
 const NOTICE: &str = "__Host-patrol-notice";
 
 /// What may be said so: texts of the catalogue.
-const NOTICES: &[&str] = &["notice-signed-out"];
+const NOTICES: &[&str] = &["notice-signed-out", "notice-token-revoked", "notice-token-ended"];
 
 /// What the page that is shown now has to say of the one before.
 pub(super) fn notice(headers: &HeaderMap) -> Option<&'static str> {

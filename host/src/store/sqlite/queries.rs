@@ -236,6 +236,7 @@ mod tests {
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -306,6 +307,20 @@ mod tests {
         for sql in [ACCOUNT_ROW, WEB_ROW] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn what_a_user_had_is_found_by_the_index_of_their_tokens() {
+        for (sql, index) in [
+            (ENDED_OF, "k USING INDEX token_owner (owner=? AND ended_at<?)"),
+            (UNMARKED_OF, "k USING INDEX token_owner (owner=? AND ended_at=?)"),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
+            // All of an owner's would be sorted.
+            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}\n{plan}");
         }
     }
 
