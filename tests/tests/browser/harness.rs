@@ -5,7 +5,8 @@ use std::net::TcpListener;
 
 use patrol_tests::browser::{Chromium, have_chromium, screenshots};
 
-const POLICY: &str = "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:";
+const POLICY: &str =
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data:";
 
 const SOUND: &str =
     "<!doctype html><html lang=en><meta name=viewport content='width=device-width'><title>Sound</title>

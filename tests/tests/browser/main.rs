@@ -11,3 +11,6 @@
 )]
 
 mod harness;
+mod hostile;
+mod stage;
+mod tokens;
