@@ -22,7 +22,7 @@ fn site(name: &str, page: String) -> String {
                 "HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: {}\r\nConnection: close\r\n\r\n",
                 page.len()
             );
-            let _ = (&stream).write_all((head + &page).as_bytes());
+            let _ = (&stream).write_all((head + page.as_str()).as_bytes());
         }
     });
     address

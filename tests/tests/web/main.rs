@@ -9,6 +9,8 @@
     reason = "tests"
 )]
 
+mod gateway;
+mod method;
 mod security;
 mod sign_in;
 mod tokens;

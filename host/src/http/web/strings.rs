@@ -11,6 +11,7 @@ use unic_langid::LanguageIdentifier;
 /// The catalogue, a file for each part of the pages.
 const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/common.ftl"),
+    include_str!("../../../web/en/method.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
     include_str!("../../../web/en/history.ftl"),

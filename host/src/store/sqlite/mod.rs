@@ -12,6 +12,7 @@ mod cache;
 mod columns;
 mod connections;
 mod error;
+mod federation;
 mod history;
 mod open;
 mod pepper;

@@ -233,6 +233,7 @@ pub(super) const LAPSED_OF: &str = concat!(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
@@ -304,7 +305,7 @@ mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW] {
+        for sql in [ACCOUNT_ROW, WEB_ROW, FEDERATED_USER, USERS_BY_EMAIL] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
         }
