@@ -13,6 +13,7 @@ mod gateway;
 mod method;
 mod oidc;
 mod review;
+mod security;
 mod setup;
 mod sign_in;
 mod tokens;
