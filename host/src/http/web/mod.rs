@@ -14,7 +14,10 @@ mod admin;
 mod assets;
 mod chart;
 mod form;
+mod gateway;
 mod guard;
+mod history;
+mod method;
 mod person;
 mod render;
 mod sign_in;
@@ -24,7 +27,7 @@ mod zone;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
@@ -64,10 +67,13 @@ pub(super) fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
+        .merge(method::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(admin::routes())
+        .merge(history::routes())
         .route("/ui/{*page}", get(render::no_such_page))
+        .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))
         .with_state(web)

@@ -149,6 +149,12 @@ const NOTICE: &str = "__Host-patrol-notice";
 
 /// What may be said so: texts of the catalogue.
 const NOTICES: &[&str] = &[
+    "notice-token-ended",
+    "notice-token-revoked",
+    "notice-method-changed",
+    "notice-method-same",
+    "notice-multi-factor-off",
+    "notice-multi-factor-on",
     "notice-signed-out",
     "notice-user-created",
     "notice-user-renamed",

@@ -11,12 +11,14 @@ use unic_langid::LanguageIdentifier;
 /// The catalogue, a file for each part of the pages.
 const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/common.ftl"),
+    include_str!("../../../web/en/method.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
     include_str!("../../../web/en/overview.ftl"),
     include_str!("../../../web/en/users.ftl"),
     include_str!("../../../web/en/audit.ftl"),
     include_str!("../../../web/en/policy.ftl"),
+    include_str!("../../../web/en/history.ftl"),
 ];
 
 static BUNDLE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {
