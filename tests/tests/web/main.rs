@@ -9,14 +9,18 @@
     reason = "tests"
 )]
 
+mod audit;
+mod charts;
 mod gateway;
 mod method;
 mod oidc;
+mod policy;
 mod review;
 mod security;
 mod setup;
 mod sign_in;
 mod tokens;
+mod users;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;
