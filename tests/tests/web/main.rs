@@ -11,6 +11,10 @@
 
 mod gateway;
 mod method;
+mod oidc;
+mod review;
+mod security;
+mod setup;
 mod sign_in;
 mod tokens;
 

@@ -10,18 +10,24 @@
 //! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
 //! * No answer is stored by a cache or a browser.
 
+mod admin;
 mod assets;
+mod chart;
 mod form;
 mod gateway;
 mod guard;
 mod history;
 mod method;
+mod oidc;
 mod person;
 mod render;
+mod setup;
 mod sign_in;
 mod strings;
 mod tokens;
 mod zone;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -42,6 +48,8 @@ const HOME: &str = "/ui/tokens";
 #[derive(Clone)]
 struct Web {
     app: App,
+    /// Those who are on their way to and from identity providers.
+    oidc: Arc<oidc::Oidc>,
 }
 
 impl Web {
@@ -60,15 +68,21 @@ impl Web {
 
 /// All pages.
 pub(super) fn router(app: App) -> Router {
-    let web = Web { app };
+    let web = Web {
+        app,
+        oidc: Arc::default(),
+    };
     Router::new()
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
         .merge(method::routes())
+        .merge(oidc::routes())
+        .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())
+        .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
