@@ -13,8 +13,8 @@ use super::form::Query;
 use super::person::Person;
 use super::render::{Frame, Problem, page};
 use super::strings::text;
+use super::tokens::in_words;
 use crate::service::EndedToken;
-use crate::time::print_duration;
 
 /// How many are on a page.
 const PAGE: u32 = 50;
@@ -94,7 +94,7 @@ async fn list(
     Ok(page(&HistoryPage {
         frame: person.frame("history-title", "history"),
         tokens: ended.tokens.iter().map(Shown::new).collect(),
-        kept: print_duration(kept),
+        kept: in_words(kept),
         next: ended
             .next
             .map(|(at, id)| format!("/ui/history?before={at}&id={id}")),

@@ -16,12 +16,14 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
-use patrol_policy::types::{Cause, DAY, Duration, End, Id, Parameters, Timestamp};
+use patrol_policy::types::{Cause, DAY, Duration, End, HOUR, Id, Parameters, Timestamp};
 
 use super::Web;
 use super::person::Person;
 use super::render::{Frame, Problem, page, page_with, see_other_with};
+use super::strings::text_with;
 use crate::service::{Error, NewToken, OwnedToken, Patrol, TokenRow};
+use crate::time::print_duration;
 use once::Forms;
 
 /// A token that idles out within this time, in ms, is marked.
@@ -95,6 +97,21 @@ impl Shown {
 /// The last moment before it: a token that ends with a day is said to end on that day, and not on the next.
 const fn last_moment(at: Timestamp) -> Timestamp {
     at.saturating_sub(1)
+}
+
+/// A duration in words, where it has one unit.
+pub(super) fn in_words(duration: Duration) -> String {
+    let counted = |key, unit: Duration| {
+        let count = duration.checked_div(unit).unwrap_or_default();
+        text_with(key, &[("count", &count.to_string())])
+    };
+    if duration.is_multiple_of(DAY) {
+        counted("time-days", DAY)
+    } else if duration.is_multiple_of(HOUR) {
+        counted("time-hours", HOUR)
+    } else {
+        print_duration(duration)
+    }
 }
 
 /// The rules in force for this person.

@@ -13,11 +13,10 @@ use serde::Deserialize;
 use super::super::form::Form;
 use super::super::person::Person;
 use super::super::render::{Frame, Problem, page_with};
-use super::super::strings::{text, text_with};
+use super::super::strings::text;
 use super::super::{Web, guard};
 use super::once::{Forms, Turn};
-use super::{Shown, ended_already, find, no_form, rules, secret_page, used_page};
-use crate::time::print_duration;
+use super::{Shown, ended_already, find, in_words, no_form, rules, secret_page, used_page};
 
 #[derive(Template)]
 #[template(path = "tokens-rotate.html")]
@@ -61,15 +60,9 @@ fn choices(longest: Duration) -> Vec<Duration> {
 }
 
 fn label(overlap: Duration) -> String {
-    let counted = |key, unit: Duration| {
-        let count = overlap.checked_div(unit).unwrap_or_default();
-        text_with(key, &[("count", &count.to_string())])
-    };
     match overlap {
         0 => text("tokens-overlap-none"),
-        _ if overlap.is_multiple_of(DAY) => counted("time-days", DAY),
-        _ if overlap.is_multiple_of(HOUR) => counted("time-hours", HOUR),
-        other => print_duration(other),
+        other => in_words(other),
     }
 }
 
