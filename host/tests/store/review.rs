@@ -364,7 +364,7 @@ fn a_page_of_a_million_tokens() {
         .execute_batch(&format!(
             "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
              INSERT INTO user (id, tenant, name, roles, created)
-             SELECT unhex(printf('%012x70008%015x', {NOW}, i)), 1, 'user-' || i, '[]', {NOW} FROM n;
+             SELECT unhex(printf('%012x7000a%015x', {NOW}, i)), 1, 'user-' || i, '[]', {NOW} FROM n;
              WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
              INSERT INTO token (id, owner, audience, name, scheme, digest, generation, created, expires, last_used,
                  owner_epoch, tenant_epoch, tenant)
