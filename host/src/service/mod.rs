@@ -24,14 +24,19 @@ mod directory;
 mod error;
 mod events;
 mod exchange;
+mod federation;
 mod floor;
 mod gateway;
 mod governing;
 mod history;
 mod housekeeping;
+mod kept;
+mod links;
 mod moves;
+mod oversight;
 mod pepper;
 mod policies;
+mod preview;
 mod question;
 mod recorder;
 mod rehearsal;
@@ -41,6 +46,7 @@ mod request_id;
 mod review;
 mod shadow;
 mod sites;
+mod statistics;
 mod tokens;
 mod trial;
 mod vitals;
@@ -67,12 +73,14 @@ use call::Call;
 use decision::Decision;
 use decisions::Decisions;
 use events::{AuditEvent, Journal};
+use kept::Kept;
 use moves::Moves;
 use pepper::Keyring;
 use policies::{Chosen, Loader, Policies, Running};
 use question::{Describe, Whose};
 use recorder::{Draft, Recorder};
 use shadow::Shadows;
+use statistics::AllStatistics;
 use watch::Bell;
 
 pub use access::{Identity, SignIn};
@@ -84,11 +92,16 @@ pub use directory::{NewAccount, UserRef};
 pub use error::{Error, OpenError, explain};
 pub use events::{Caller, Origin, Outcome};
 pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Verdict, Yes};
+pub use federation::{PageAdmission, Sought, Stranger, Vouched};
 pub use governing::{Ended, Governing};
 pub use history::{EndedToken, EndedTokens};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use kept::AsOf;
+pub use links::{FirstNames, Link};
+pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
+pub use preview::{Activated, Found, Preview};
 pub use recorder::Listener;
 pub use rehearsal::{
     Change, Changed, ChangedOne, Difference, Matter, Outcome as WouldBe, Rehearsal, Report, Subject, Totals,
@@ -101,6 +114,7 @@ pub use review::{
 };
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
+pub use statistics::{Ending, SignIns, Statistics};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
 pub use watch::Watchman;
@@ -183,6 +197,9 @@ pub struct Patrol {
     stalled: AtomicBool,
     tally: Tally,
     bell: Bell,
+    statistics: AllStatistics,
+    chain: Kept<AuditReport>,
+    preview: Kept<Preview>,
 }
 
 /// The configuration, and what the policy is told of it.
@@ -274,6 +291,9 @@ impl Patrol {
             stalled: AtomicBool::new(false),
             tally: Tally::default(),
             bell: Bell::default(),
+            statistics: AllStatistics::default(),
+            chain: Kept::default(),
+            preview: Kept::default(),
         };
         patrol.learn_rules(&patrol.policies.load());
         Ok(patrol)

@@ -10,7 +10,10 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod federation;
 mod history;
+mod links;
+mod oversight;
 mod pepper;
 mod releases;
 mod review;
@@ -31,7 +34,10 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use federation::{Account, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
+pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
+pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use review::{ReadReview, TokenPage, TokenPlace, TokenQuery, TokenSort, TokenStanding};
@@ -160,7 +166,17 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords + ReadAccounts + ReadHistory + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
+    ReadRecords
+    + ReadAccounts
+    + ReadFederation
+    + ReadHistory
+    + ReadLinks
+    + ReadOversight
+    + ReadPepper
+    + ReadReleases
+    + ReadReview
+    + ReadSites
+    + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
@@ -243,7 +259,15 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WritePepper + WriteReleases + WriteSites + WriteWeb
+    Read
+    + WriteRecords
+    + WriteAccounts
+    + WriteFederation
+    + WriteLinks
+    + WritePepper
+    + WriteReleases
+    + WriteSites
+    + WriteWeb
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

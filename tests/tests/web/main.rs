@@ -9,7 +9,12 @@
     reason = "tests"
 )]
 
+mod gateway;
+mod method;
+mod oidc;
 mod review;
+mod security;
+mod setup;
 mod sign_in;
 mod tokens;
 

@@ -148,7 +148,23 @@ pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Respons
 const NOTICE: &str = "__Host-patrol-notice";
 
 /// What may be said so: texts of the catalogue.
-const NOTICES: &[&str] = &["notice-signed-out", "notice-token-revoked", "notice-token-ended"];
+const NOTICES: &[&str] = &[
+    "notice-method-changed",
+    "notice-method-same",
+    "notice-multi-factor-off",
+    "notice-multi-factor-on",
+    "notice-password-set",
+    "notice-signed-out",
+    "notice-token-ended",
+    "notice-token-revoked",
+    "notice-user-created",
+    "notice-user-deleted",
+    "notice-user-disabled",
+    "notice-user-email",
+    "notice-user-enabled",
+    "notice-user-renamed",
+    "notice-user-roles",
+];
 
 /// What the page that is shown now has to say of the one before.
 pub(super) fn notice(headers: &HeaderMap) -> Option<&'static str> {
@@ -188,7 +204,7 @@ pub(super) struct Problem {
     status: StatusCode,
     message: String,
     retry_after: Option<u64>,
-    frame: Option<Frame>,
+    frame: Option<Box<Frame>>,
 }
 
 impl Problem {
@@ -197,6 +213,16 @@ impl Problem {
         Self {
             status,
             message: text(key),
+            retry_after: None,
+            frame: None,
+        }
+    }
+
+    /// With a text that is made already.
+    pub(super) const fn saying(status: StatusCode, message: String) -> Self {
+        Self {
+            status,
+            message,
             retry_after: None,
             frame: None,
         }
@@ -228,7 +254,7 @@ impl Problem {
 
     /// As a page of this person's.
     pub(super) fn of(mut self, person: &Person) -> Self {
-        self.frame = Some(person.frame("problem-title", ""));
+        self.frame = Some(Box::new(person.frame("problem-title", "")));
         self
     }
 }
@@ -259,10 +285,13 @@ impl From<Error> for Problem {
 
 impl IntoResponse for Problem {
     fn into_response(self) -> Response {
-        let frame = self.frame.unwrap_or_else(|| {
-            let zone = Zone::of(&HeaderMap::new(), 0);
-            Frame::anonymous("problem-title", String::new(), zone)
-        });
+        let frame = self.frame.map_or_else(
+            || {
+                let zone = Zone::of(&HeaderMap::new(), 0);
+                Frame::anonymous("problem-title", String::new(), zone)
+            },
+            |frame| *frame,
+        );
         let template = ProblemPage {
             frame,
             status: self.status.as_u16(),
@@ -279,10 +308,7 @@ impl IntoResponse for Problem {
 /// Any other path.
 pub(super) async fn no_such_page(State(web): State<Web>, headers: HeaderMap) -> Problem {
     let mut problem = Problem::not_found();
-    problem.frame = Some(Frame::anonymous(
-        "problem-title",
-        String::new(),
-        zone(&web, &headers),
-    ));
+    let zone = zone(&web, &headers);
+    problem.frame = Some(Box::new(Frame::anonymous("problem-title", String::new(), zone)));
     problem
 }

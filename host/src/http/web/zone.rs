@@ -37,6 +37,14 @@ impl Zone {
         }
     }
 
+    /// The zone of days that are counted for everybody.
+    pub(super) const fn utc() -> Self {
+        Self {
+            zone: TimeZone::UTC,
+            now: 0,
+        }
+    }
+
     pub(super) const fn now(&self) -> Timestamp {
         self.now
     }
@@ -64,6 +72,11 @@ impl Zone {
     /// The day.
     pub(super) fn date(&self, at: Timestamp) -> Time {
         self.time(at, self.formatted(at, "%-d %b %Y"))
+    }
+
+    /// Day and month, for where there is little room.
+    pub(super) fn short_date(&self, at: Timestamp) -> String {
+        self.formatted(at, "%-d %b")
     }
 
     /// How long ago it was, or how long it will be.

@@ -241,10 +241,15 @@ pub(super) const LAPSED_OF: &str = concat!(
 pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
+    use crate::store::sqlite::links::{LINK, REPLACED};
+    use crate::store::sqlite::oversight::{
+        COUNT_BY_END, COUNT_EVENTS, HOUR_BACK, HOURS_BACK, USER_BACK, USERS_NAMED,
+    };
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -303,6 +308,16 @@ pub(super) mod tests {
                 AUDIT_HOUR,
                 "audit USING INDEX audit_hour (<expr>=? AND <expr>=? AND rowid>?)",
             ),
+            (USERS_NAMED, "u USING INDEX user_name (tenant=? AND name>?)"),
+            (
+                HOUR_BACK,
+                "audit USING INDEX audit_hour (<expr>=? AND <expr>=? AND rowid<?)",
+            ),
+            (
+                HOURS_BACK,
+                "audit USING INDEX audit_hour (<expr>=? AND <expr>>? AND <expr><?)",
+            ),
+            (USER_BACK, "audit USING INDEX audit_user (user=? AND rowid<?)"),
         ] {
             let plan = plan(sql);
             assert!(plan.contains(index), "{sql}\n{plan}");
@@ -312,7 +327,14 @@ pub(super) mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW] {
+        for sql in [
+            ACCOUNT_ROW,
+            WEB_ROW,
+            FEDERATED_USER,
+            USERS_BY_EMAIL,
+            LINK,
+            REPLACED,
+        ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
         }
@@ -330,6 +352,26 @@ pub(super) mod tests {
             // All of an owner's would be sorted.
             assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}\n{plan}");
         }
+    }
+
+    #[test]
+    fn counts_of_a_tenant_look_at_nobody_elses() {
+        let tokens = plan(COUNT_BY_END);
+        assert!(
+            tokens.contains("k USING INDEX token_owner (owner=? AND ended_at=?)"),
+            "{tokens}"
+        );
+        assert!(!scans_tokens(&tokens) && !tokens.contains("SCAN u"), "{tokens}");
+        let events = plan(COUNT_EVENTS);
+        assert!(
+            events.contains("audit USING INDEX audit_hour (<expr>=? AND <expr>>?)"),
+            "{events}"
+        );
+        // What it is grouped by needs sorting; which events are the last does not.
+        assert!(
+            !events.contains("SCAN audit") && !events.contains("ORDER BY"),
+            "{events}"
+        );
     }
 
     #[test]

@@ -35,6 +35,8 @@ const MIGRATIONS: &[&str] = &[
     DUE_BY_OWNER,
     PEPPER,
     WEB_SESSIONS,
+    FEDERATION,
+    ONE_TIME_LINKS,
     TOKEN_PAGES,
 ];
 
@@ -262,6 +264,35 @@ CREATE TABLE web_session (
     CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX web_session_owner ON web_session (owner);
+";
+
+/// Who a user is at identity providers. An address belongs to one user of a tenant, or to nobody that way.
+const FEDERATION: &str = "
+CREATE TABLE federated_identity (
+    provider TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    owner INTEGER NOT NULL REFERENCES user (key),
+    linked INTEGER NOT NULL,
+    PRIMARY KEY (provider, issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX federated_identity_owner ON federated_identity (owner, provider, issuer);
+CREATE INDEX user_email ON user (tenant, lower(email)) WHERE deleted_at IS NULL AND email IS NOT NULL;
+";
+
+/// Links that are good once. Without a user, it is one to set things up.
+const ONE_TIME_LINKS: &str = "
+CREATE TABLE one_time_link (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    user INTEGER REFERENCES user (key),
+    password_epoch INTEGER,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    used_at INTEGER,
+    CHECK ((user IS NULL) = (password_epoch IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_link_user ON one_time_link (user);
 ";
 
 /// An organisation's tokens in each order in which they are reviewed, so that a page is found by an index however many
