@@ -345,3 +345,157 @@ fn the_newest_come_first_on_demand() {
     };
     assert_eq!(pages(&fixture, &query, |_| ()), ids);
 }
+
+/// What a page takes with a million tokens, and what a flush of uses takes with and without the index that pages by last
+/// use need. It prints, and asserts nothing: `cargo nextest run --test store --run-ignored only --no-capture million`.
+#[test]
+#[ignore = "a measurement"]
+#[allow(clippy::print_stderr, reason = "a measurement")]
+fn a_page_of_a_million_tokens() {
+    use std::time::Instant;
+
+    use crate::support::raw;
+
+    let fixture = Fixture::new();
+    let connection = raw(fixture.dir.path());
+    let day = DAY;
+    let begun = Instant::now();
+    connection
+        .execute_batch(&format!(
+            "WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+             INSERT INTO user (id, tenant, name, roles, created)
+             SELECT unhex(printf('%012x7000a%015x', {NOW}, i)), 1, 'user-' || i, '[]', {NOW} FROM n;
+             WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 1000000)
+             INSERT INTO token (id, owner, audience, name, scheme, digest, generation, created, expires, last_used,
+                 owner_epoch, tenant_epoch, tenant)
+             SELECT unhex(printf('%012x7%03x8%015x', {NOW} - 1000000 + i, i % 4096, i)), 2 + i % 10000, 1,
+                 'token-' || (i * 7919 % 1000003), 1, zeroblob(32), 0, {NOW} - 1000000 + i, {NOW} + {day} * (1 + i % 90),
+                 iif(i % 3, {NOW} - {day} * 10 + i * 700 % ({day} * 10), NULL), 0, 0, 1
+             FROM n;"
+        ))
+        .unwrap();
+    eprintln!("made in {:?}", begun.elapsed());
+    let all = TokenQuery {
+        limit: 50,
+        budget: 20_000,
+        standing: TokenStanding::Live,
+        ..everything(&fixture)
+    };
+    let read = fixture.store.read().unwrap();
+    let some_user = read.users_by_name(Some(fixture.tenant), "user-77").unwrap()[0].id;
+    let time = |label: &str, query: &TokenQuery<'_>| {
+        let first = Instant::now();
+        let page = read.token_page(query).unwrap();
+        let first = first.elapsed();
+        let second = Instant::now();
+        let next = TokenQuery {
+            after: page.next.as_ref(),
+            ..query.clone()
+        };
+        let rows = read.token_page(&next).unwrap().rows.len();
+        let (found, stopped) = (page.rows.len(), page.stopped);
+        eprintln!(
+            "{label:32} {first:>12?}, next {:>12?}; {found} and {rows} rows, {} looked at{}",
+            second.elapsed(),
+            page.examined,
+            if stopped { ", stopped" } else { "" }
+        );
+    };
+    for sort in SORTS {
+        for descending in [false, true] {
+            let query = TokenQuery {
+                sort,
+                descending,
+                ..all.clone()
+            };
+            time(
+                &format!("{sort:?} {}", if descending { "desc" } else { "asc" }),
+                &query,
+            );
+        }
+    }
+    time(
+        "owner",
+        &TokenQuery {
+            owner: Some(some_user),
+            ..all.clone()
+        },
+    );
+    time(
+        "name contains, many",
+        &TokenQuery {
+            name: Some("77"),
+            ..all.clone()
+        },
+    );
+    time(
+        "name contains, none",
+        &TokenQuery {
+            name: Some("absent"),
+            ..all.clone()
+        },
+    );
+    time(
+        "never used",
+        &TokenQuery {
+            never_used: true,
+            ..all.clone()
+        },
+    );
+    time(
+        "ended (none)",
+        &TokenQuery {
+            standing: TokenStanding::Ended,
+            ..all.clone()
+        },
+    );
+    let soon = Some(NOW + 2 * DAY);
+    time(
+        "ends before, by creation",
+        &TokenQuery {
+            ends_before: soon,
+            ..all.clone()
+        },
+    );
+    time(
+        "ends before, by end",
+        &TokenQuery {
+            ends_before: soon,
+            sort: TokenSort::Ends,
+            ..all.clone()
+        },
+    );
+    time(
+        "not used since, by use",
+        &TokenQuery {
+            unused_since: Some(NOW - 9 * DAY),
+            sort: TokenSort::Used,
+            ..all.clone()
+        },
+    );
+    drop(read);
+
+    let ids: Vec<Id> = {
+        let mut statement = connection
+            .prepare("SELECT id FROM token ORDER BY random() LIMIT 5000")
+            .unwrap();
+        let rows = statement.query_map([], |row| row.get::<_, [u8; 16]>(0)).unwrap();
+        rows.map(|id| Id::from_bytes(id.unwrap())).collect()
+    };
+    let flush = |label: &str, at: Timestamp| {
+        for id in &ids {
+            fixture
+                .store
+                .record_use(*id, at, Some("192.0.2.1"), false)
+                .unwrap();
+        }
+        let begun = Instant::now();
+        fixture.store.flush().unwrap();
+        eprintln!("a flush of {} uses {label}: {:?}", ids.len(), begun.elapsed());
+    };
+    flush("to warm up", NOW + 1);
+    flush("with token_used", NOW + 2);
+    connection.execute_batch("DROP INDEX token_used").unwrap();
+    flush("without it, cold", NOW + 3);
+    flush("without it", NOW + 4);
+}
