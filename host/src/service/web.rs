@@ -23,7 +23,7 @@ use super::decision::invented;
 use super::directory::normalize;
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol};
-use crate::store::{AccountEpochs, Read, StoreError, UserRow, WebRow, WebSession};
+use crate::store::{AccountEpochs, Read, StoreError, Transaction, UserRow, WebRow, WebSession};
 
 /// A use is written down if the one before was longer ago than this, in ms: pages are looked at in bursts.
 const USE_EVERY: u64 = MINUTE;
@@ -241,16 +241,6 @@ impl Patrol {
                 .detail("count", ended);
             Ok((ended, event))
         })
-    }
-
-    /// Binds a session to the authentication method in force, for the one who has just changed it.
-    ///
-    /// # Errors
-    /// An outage.
-    pub fn keep_web_session(&self, visitor: &WebVisitor) -> Result<(), Error> {
-        let mut transaction = self.store.begin()?;
-        transaction.rebind_web_session(visitor.session)?;
-        Ok(transaction.commit()?)
     }
 
     /// As part of a change of method: the session in which it is asked for goes on, so that whoever asked sees what they

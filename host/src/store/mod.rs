@@ -166,7 +166,17 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords + ReadAccounts + ReadFederation + ReadHistory + ReadLinks + ReadOversight + ReadPepper + ReadReleases + ReadReview + ReadSites + ReadWeb
+    ReadRecords
+    + ReadAccounts
+    + ReadFederation
+    + ReadHistory
+    + ReadLinks
+    + ReadOversight
+    + ReadPepper
+    + ReadReleases
+    + ReadReview
+    + ReadSites
+    + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.

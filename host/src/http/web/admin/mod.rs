@@ -3,6 +3,7 @@
 mod audit;
 mod overview;
 mod policy;
+mod tokens;
 mod users;
 
 use std::fmt::Write as _;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Router<Web> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(tokens::routes())
         .merge(users::routes())
 }
 
@@ -79,14 +81,4 @@ mod tests {
             "/ui?b=x%26y%3D%22%3C&c=1"
         );
     }
-//! What administrators see of their organisation (R13).
-
-mod tokens;
-
-use axum::Router;
-
-use super::Web;
-
-pub(super) fn routes() -> Router<Web> {
-    tokens::routes()
 }
