@@ -316,5 +316,9 @@ fn admissible<R: Read + ?Sized>(
     if method_in_force(read, user.id)?.as_deref() != Some(method) {
         return Ok(Err(Stranger::OtherMethod));
     }
-    Ok(if user.enabled { Ok(()) } else { Err(Stranger::Disabled) })
+    Ok(if user.enabled {
+        Ok(())
+    } else {
+        Err(Stranger::Disabled)
+    })
 }
