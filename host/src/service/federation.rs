@@ -118,11 +118,10 @@ impl Patrol {
         if let Some(user) = known.filter(|user| user.deleted.is_none()) {
             *about = Some(user.clone());
             // Who configures a provider for another tenant hands nobody of this one over to it.
-            return Ok(if Some(user.tenant) == tenant {
-                Ok(user.id)
-            } else {
-                Err(Stranger::Unknown)
-            });
+            if Some(user.tenant) != tenant {
+                return Ok(Err(Stranger::Unknown));
+            }
+            return Ok(admissible(&*transaction, &user, method)?.map(|()| user.id));
         }
         let Some(sought) = sought else {
             return Ok(Err(Stranger::Nameless));
@@ -132,11 +131,8 @@ impl Patrol {
             Err(why) => return Ok(Err(why)),
         };
         *about = Some(user.clone());
-        if method_in_force(&*transaction, user.id)?.as_deref() != Some(method) {
-            return Ok(Err(Stranger::OtherMethod));
-        }
-        if !user.enabled {
-            return Ok(Err(Stranger::Disabled));
+        if let Err(why) = admissible(&*transaction, &user, method)? {
+            return Ok(Err(why));
         }
         if transaction.has_federated(&vouched.provider, &vouched.issuer, user.id)? {
             return Ok(Err(Stranger::OtherAccount));
@@ -173,16 +169,7 @@ impl Patrol {
             let read = self.store.read()?;
             let tenant = only_tenant(&*read, tenant)?;
             match find(&*read, tenant, sought)? {
-                Ok(user)
-                    if read
-                        .auth_method(patrol_policy::types::Scope::Owner(user.id))?
-                        .as_deref()
-                        != Some(method) =>
-                {
-                    (Err(Stranger::OtherMethod), Some(user))
-                }
-                Ok(user) if !user.enabled => (Err(Stranger::Disabled), Some(user)),
-                Ok(user) => (Ok(user.id), Some(user)),
+                Ok(user) => (admissible(&*read, &user, method)?.map(|()| user.id), Some(user)),
                 Err(why) => (Err(why), None),
             }
         };
@@ -240,12 +227,8 @@ impl Patrol {
             }
         };
         match opened {
-            // Why, is in the trail by now. What was true a moment ago is so no more, or never was of one whose account
-            // is known: they are disabled, or sign in by other means.
-            Err(Error::WrongPassword) => Ok(Err(match about {
-                Some(user) if !user.enabled => Stranger::Disabled,
-                _ => Stranger::OtherMethod,
-            })),
+            // What was true a moment ago is so no more.
+            Err(Error::WrongPassword) => Ok(Err(Stranger::OtherMethod)),
             opened => opened.map(Ok),
         }
     }
@@ -321,5 +304,21 @@ fn find<R: Read + ?Sized>(
         (Some(user), true) => Ok(user),
         (Some(_), false) => Err(Stranger::Ambiguous),
         (None, _) => Err(Stranger::Unknown),
+    })
+}
+
+/// Whether a user may sign in at all, and by this method.
+fn admissible<R: Read + ?Sized>(
+    read: &R,
+    user: &UserRow,
+    method: &str,
+) -> Result<Result<(), Stranger>, Error> {
+    if method_in_force(read, user.id)?.as_deref() != Some(method) {
+        return Ok(Err(Stranger::OtherMethod));
+    }
+    Ok(if user.enabled {
+        Ok(())
+    } else {
+        Err(Stranger::Disabled)
     })
 }

@@ -7,7 +7,7 @@ method-user-title = Authentication method of a user
 method-of-user = User:
 method-of-tenant = Organization:
 method-now = In force now:
-method-hint = How people show who they are. Changing it revokes all personal access tokens and signs everybody out. You see what would go before anything is changed.
+method-hint = How people show who they are. Changing it revokes all personal access tokens of those whom it concerns and signs them out. You see what would go before anything is changed.
 method-choose = Method
 method-password = User name and password
 method-oidc = { $label } (OpenID Connect)
@@ -31,7 +31,7 @@ method-owners = { $count ->
     [one] of { $count } owner.
    *[other] of { $count } owners.
 }
-method-final = Scripts that use them stop at once, and a revoked token never comes back. Everybody else is signed out. Nothing has been changed yet.
+method-final = Scripts that use them stop at once, and a revoked token never comes back. Whoever it concerns is signed out, except you. Nothing has been changed yet.
 method-tokens = Tokens that would be revoked
 method-owner = Owner
 method-token = Token
@@ -57,7 +57,7 @@ multi-factor-hint = While it is on, scripts cannot sign in to the API with user 
 multi-factor-turn-on = Turn it on
 multi-factor-turn-off = Turn it off
 
-notice-method-changed = The method is changed. All tokens that were affected are revoked, and everybody else has to sign in again.
+notice-method-changed = The method is changed. All tokens that were affected are revoked, and everybody else whom it concerns has to sign in again.
 notice-method-same = Nothing was changed: this was the method already.
 notice-multi-factor-on = Multi-factor authentication is on.
 notice-multi-factor-off = Multi-factor authentication is off.
