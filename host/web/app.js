@@ -167,11 +167,17 @@
         event.preventDefault();
         close(dialog);
       });
-      // Browsers let a second Escape through without asking.
+      // Browsers let the second one through whatever is said, so the key itself is taken; and what is closed all the
+      // same, by a phone's back button, is opened again while the secret is not copied.
+      dialog.addEventListener("keydown", (event) => {
+        if (event.key !== "Escape" || event.defaultPrevented) return;
+        event.preventDefault();
+        close(dialog);
+      });
       dialog.addEventListener("close", () => {
         if (!dialog.isConnected) return;
         if (asksToLeave()) dialog.showModal();
-        close(dialog);
+        else close(dialog);
       });
       dialog.showModal();
       put(dialog, box);
@@ -315,6 +321,8 @@
   enhance(document);
   const secret = shown();
   if (secret) {
+    // To load this page again, or to come back to it, is to see the list: there is no form to be sent again.
+    history.replaceState(null, "", "/ui/tokens");
     const button = document.querySelector("[data-copy]");
     if (button) button.focus();
   }

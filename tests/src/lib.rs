@@ -2,6 +2,7 @@
 //! other, policies that mean harm, whole deployments, and the program as people run it, behind real gateways too.
 
 pub mod bin;
+pub mod browser;
 pub mod contract;
 pub mod deployment;
 pub mod gateway;
@@ -11,6 +12,7 @@ pub mod maker;
 pub mod model;
 pub mod native;
 pub mod needles;
+pub mod oidc;
 pub mod policies;
 pub mod program;
 pub mod shape;

@@ -4,6 +4,8 @@ use std::convert::Infallible;
 
 use clap::{ArgGroup, Subcommand};
 use patrol_policy::types::Scope;
+use serde::Serialize;
+use zeroize::Zeroizing;
 
 use super::failure::Exit;
 use super::print::{or_dash, plain};
@@ -11,11 +13,13 @@ use super::records::{User, full_name, roles, user_fields, user_state};
 use super::{Session, caller, input, method};
 use crate::service::{NewAccount, Patrol, UserRef};
 use crate::store::UserRow;
+use crate::time::rfc3339;
 
 const EXAMPLES: &str = "\
 Examples:
   patrol user create --tenant example --name ann --email ann@example.com --role admin --role auditor
   patrol user set-password example/ann < password.txt
+  patrol user link ann
   patrol user disable ann
 
 Exit codes: 4 no such user or tenant, 5 the name is taken; `patrol --help` lists all.";
@@ -103,6 +107,13 @@ pub(super) enum UserCommand {
         /// NAME, TENANT/NAME or UUID
         user: UserArg,
     },
+    /// Make a link with which a user sets a password that nobody else has seen: good once, for 72 hours
+    ///
+    /// A newer link takes the place of an older one. No token is disturbed (R10).
+    Link {
+        /// NAME, TENANT/NAME or UUID
+        user: UserArg,
+    },
     /// Give a user an authentication method of their own, which ends all their tokens at once (R9)
     ///
     /// Setting the method that the user has already changes nothing. Ended tokens never come back.
@@ -169,6 +180,7 @@ pub(super) fn run(session: &mut Session, command: UserCommand) -> anyhow::Result
                 patrol.set_password(&caller(), user.get(), &password)
             })
         }
+        UserCommand::Link { user } => link(session, &user),
         UserCommand::SetAuthMethod {
             user,
             method,
@@ -205,6 +217,43 @@ fn change(
 fn show(session: &mut Session, patrol: &Patrol, row: &UserRow, done: &str) -> anyhow::Result<Exit> {
     session.out.answer(&User::from(row), || {
         format!("{done}\n{}", user_fields(row, patrol.now()))
+    })?;
+    Ok(Exit::Done)
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct LinkRecord<'a> {
+    user: User<'a>,
+    link: &'a str,
+    expires: String,
+}
+
+/// Makes a link and prints it, this once: where the pages are, as far as the configuration says so.
+fn link(session: &mut Session, user: &UserArg) -> anyhow::Result<Exit> {
+    let patrol = session.open()?;
+    let (row, link) = patrol.password_link(&caller(), user.get())?;
+    let config = patrol.config();
+    let path = link.path();
+    let base = config.api.public_url.as_deref().unwrap_or_default();
+    let mut address = Zeroizing::new(String::with_capacity(base.len().saturating_add(path.len())));
+    address.push_str(base.trim_end_matches('/'));
+    address.push_str(&path);
+    let record = LinkRecord {
+        user: User::from(&row),
+        link: &address,
+        expires: rfc3339(link.expires),
+    };
+    session.out.answer(&record, || {
+        let who = full_name(&row.tenant_name, &row.name);
+        let hint = match base {
+            "" => "\nIt begins with the address at which people reach Patrol, such as https://patrol.example.com",
+            _ => "",
+        };
+        format!(
+            "Good once, for {who}, until {}; it is not shown again:\n{}{hint}",
+            record.expires, record.link
+        )
     })?;
     Ok(Exit::Done)
 }

@@ -463,6 +463,7 @@ impl Origin {
             url: Some(without_tokens(cut(path, 1_024))),
             request: request_id(headers),
             client: None,
+            batch: None,
         }
     }
 }

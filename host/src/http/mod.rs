@@ -9,6 +9,7 @@ mod answer;
 mod api;
 mod check;
 mod keys;
+mod listing;
 mod metrics;
 mod oauth;
 mod trace;

@@ -73,7 +73,7 @@ pub(super) fn checked_name(what: &str, text: &str) -> Result<String, Error> {
     Ok(name)
 }
 
-fn checked_email(text: &str) -> Result<String, Error> {
+pub(super) fn checked_email(text: &str) -> Result<String, Error> {
     let email = normalize(text);
     let odd = |c: char| c.is_control() || c.is_whitespace();
     let parts = email
@@ -89,7 +89,7 @@ fn checked_email(text: &str) -> Result<String, Error> {
 }
 
 /// Roles reach gateways in a header, separated by commas.
-fn checked_roles(roles: &[String]) -> Result<Vec<String>, Error> {
+pub(super) fn checked_roles(roles: &[String]) -> Result<Vec<String>, Error> {
     let fits = |c: char| c.is_ascii_alphanumeric() || "._:/-".contains(c);
     let mut checked = Vec::with_capacity(roles.len());
     for role in roles {
@@ -144,27 +144,14 @@ impl Patrol {
         check_method(auth_method)?;
         let (id, site) = (self.new_id()?, self.new_id()?);
         self.change(|transaction| {
-            let created = self.now();
-            transaction.insert_tenant(&NewTenant {
+            let new = NewTenant {
                 id,
                 name: &name,
                 auth_method,
                 multi_factor,
-                created,
-            })?;
-            transaction.insert_site(&NewSite {
-                id: site,
-                tenant: id,
-                name: DEFAULT_SITE,
-                content_url: "",
-                created,
-            })?;
-            let tenant = found(transaction.tenant(id)?, "tenant", &name)?;
-            let event = AuditEvent::new("create_tenant", created, caller)
-                .tenant(id, &name)
-                .detail("authMethod", auth_method)
-                .detail("multiFactor", multi_factor);
-            Ok((tenant, event))
+                created: self.now(),
+            };
+            make_tenant(transaction, &new, site, caller)
         })
     }
 
@@ -210,22 +197,15 @@ impl Patrol {
         let roles = checked_roles(&account.roles)?;
         let id = self.new_id()?;
         self.change(|transaction| {
-            let tenant = tenant_named(transaction, tenant)?.id;
-            let created = self.now();
             let new = NewUser {
                 id,
-                tenant,
+                tenant: tenant_named(transaction, tenant)?.id,
                 name: &name,
                 email: email.as_deref(),
                 roles: &roles,
-                created,
+                created: self.now(),
             };
-            transaction.insert_user(&new)?;
-            let user = found(transaction.user(id)?, "user", &name)?;
-            let event = AuditEvent::new("create_user", created, caller)
-                .user(&user)
-                .detail("roles", roles.clone());
-            Ok((user, event))
+            make_user(transaction, &new, caller)
         })
     }
 
@@ -317,12 +297,8 @@ impl Patrol {
     /// # Errors
     /// As [`Patrol::rename_user`].
     pub fn set_password(&self, caller: &Caller, user: &UserRef, password: &Secret) -> Result<UserRow, Error> {
-        let length = password.expose().len();
-        if !(8..=1024).contains(&length) {
-            return Err(Error::Invalid("a password has 8 to 1024 bytes".to_owned()));
-        }
         // Slow on purpose: before the write lock is taken.
-        let hash = hash_password(password)?;
+        let hash = hash_new_password(password)?;
         self.change_user(caller, user, "set_user_password", |transaction, before| {
             transaction.set_password_hash(before.id, &hash)?;
             Ok(None)
@@ -354,6 +330,52 @@ impl Patrol {
     }
 }
 
+/// Hashes a password that is to be set.
+pub(super) fn hash_new_password(password: &Secret) -> Result<String, Error> {
+    let length = password.expose().len();
+    if !(8..=1024).contains(&length) {
+        return Err(Error::Invalid("a password has 8 to 1024 bytes".to_owned()));
+    }
+    hash_password(password)
+}
+
+/// Makes a tenant whose names have been checked, with one site.
+pub(super) fn make_tenant(
+    transaction: &mut dyn Transaction,
+    new: &NewTenant<'_>,
+    site: Id,
+    caller: &Caller,
+) -> Result<(TenantRow, AuditEvent), Error> {
+    transaction.insert_tenant(new)?;
+    transaction.insert_site(&NewSite {
+        id: site,
+        tenant: new.id,
+        name: DEFAULT_SITE,
+        content_url: "",
+        created: new.created,
+    })?;
+    let tenant = found(transaction.tenant(new.id)?, "tenant", new.name)?;
+    let event = AuditEvent::new("create_tenant", new.created, caller)
+        .tenant(new.id, new.name)
+        .detail("authMethod", new.auth_method)
+        .detail("multiFactor", new.multi_factor);
+    Ok((tenant, event))
+}
+
+/// Makes a user whose names and roles have been checked.
+pub(super) fn make_user(
+    transaction: &mut dyn Transaction,
+    new: &NewUser<'_>,
+    caller: &Caller,
+) -> Result<(UserRow, AuditEvent), Error> {
+    transaction.insert_user(new)?;
+    let user = found(transaction.user(new.id)?, "user", new.name)?;
+    let event = AuditEvent::new("create_user", new.created, caller)
+        .user(&user)
+        .detail("roles", new.roles.to_vec());
+    Ok((user, event))
+}
+
 pub(super) fn found<T>(row: Option<T>, what: &'static str, name: &str) -> Result<T, Error> {
     row.ok_or_else(|| Error::NotFound {
         what,
@@ -373,7 +395,7 @@ pub(super) fn tenant_named<R: Read + ?Sized>(read: &R, name: &str) -> Result<Ten
     found(tenant, "tenant", name)
 }
 
-fn find_user<R: Read + ?Sized>(read: &R, user: &UserRef) -> Result<UserRow, Error> {
+pub(super) fn find_user<R: Read + ?Sized>(read: &R, user: &UserRef) -> Result<UserRow, Error> {
     match user {
         UserRef::Id(id) => found(read.user(*id)?, "user", &id.to_string()),
         UserRef::Name { tenant, name } => {

@@ -27,6 +27,8 @@ pub struct Origin {
     pub request: Option<RequestId>,
     /// The client of the OAuth endpoints that asked, and showed who it is.
     pub client: Option<Client>,
+    /// The batch that it is a part of, whose events have this trace id; none: each has one of its own.
+    pub batch: Option<Id>,
 }
 
 /// Who asks for something to be done.
@@ -70,6 +72,14 @@ impl Caller {
             origin: Origin::default(),
             session: None,
         }
+    }
+
+    /// The same, with one trace id for the events of all that it asks for.
+    #[must_use]
+    pub fn in_batch(&self, now: Timestamp) -> Self {
+        let mut caller = self.clone();
+        caller.origin.batch = Some(trace_id(now));
+        caller
     }
 
     /// A person, signed in as themselves.
@@ -230,7 +240,7 @@ impl AuditEvent {
             tenant_id: None,
             tenant_name: None,
             site_id: None,
-            trace_uuid: trace_id(at),
+            trace_uuid: caller.origin.batch.unwrap_or_else(|| trace_id(at)).to_string(),
             request_id: caller.origin.request,
             pat_user_id: None,
             pat_id: None,
@@ -370,11 +380,11 @@ impl AuditEvent {
     }
 }
 
-fn trace_id(at: Timestamp) -> String {
+fn trace_id(at: Timestamp) -> Id {
     let mut random = [0; 10];
     // A trace id is no secret: without randomness the time alone has to do.
     let _ = getrandom::fill(&mut random);
-    Id::new_v7(at, &random).to_string()
+    Id::new_v7(at, &random)
 }
 
 /// Refusals that are kept one by one between two flushes; of more, only the number is kept.

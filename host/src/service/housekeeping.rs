@@ -205,8 +205,10 @@ impl Patrol {
                     call.now.saturating_sub(web.session_idle.0),
                 );
                 let of_pages = call.transaction()?.forget_web_sessions(opened, used, limit)?;
+                let links = call.now;
+                let links = call.transaction()?.forget_links(links, limit)?;
                 swept.sessions = swept.sessions.saturating_add(forgotten).saturating_add(of_pages);
-                swept.more |= forgotten.max(of_pages) >= limit && limit > 0;
+                swept.more |= forgotten.max(of_pages).max(links) >= limit && limit > 0;
             }
             if swept.ended > 0 || swept.forgotten > 0 {
                 let event = AuditEvent::new("sweep_personal_access_tokens", call.now, &Caller::system())

@@ -31,6 +31,7 @@ mod governing;
 mod history;
 mod housekeeping;
 mod kept;
+mod links;
 mod moves;
 mod oversight;
 mod pepper;
@@ -96,6 +97,7 @@ pub use governing::{Ended, Governing};
 pub use history::{EndedToken, EndedTokens};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use kept::AsOf;
+pub use links::{FirstNames, Link};
 pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
@@ -106,7 +108,10 @@ pub use rehearsal::{
 };
 pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
-pub use review::{AuditReport, ReviewedToken};
+pub use review::{
+    AuditReport, Doomed, EXAMINED, LARGEST_REVIEW, LARGEST_SELECTION, ReviewCursor, ReviewPage, ReviewQuery,
+    ReviewedToken, Revocations,
+};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
 pub use statistics::{Ending, SignIns, Statistics};
@@ -119,7 +124,7 @@ pub use web::{WebSignIn, WebVisitor};
 pub use crate::policy::{Fault, FloorRule, Violation};
 pub use crate::store::{
     AuditEntry, AuditFilter, AuditHead, ReleaseRow, SiteRow, StoreError, TenantRow, TokenFilter, TokenRow,
-    UserRow,
+    TokenSort, TokenStanding, UserRow,
 };
 
 /// A use is written through if the token, by its last use on disk, would idle out within this time, in ms.

@@ -1,5 +1,8 @@
 //! What administrators review: all tokens with when and why they end (R13), and the audit trail.
 
+mod page;
+mod revocation;
+
 use patrol_policy::types::{Id, LiveRule, Outlook, Scope, TokenState};
 
 use super::policies::Chosen;
@@ -7,6 +10,9 @@ use super::question::{Foresee, Whose};
 use super::{Error, Patrol};
 use crate::store::sqlite::{AuditVerdict, verify_audit};
 use crate::store::{AuditEntry, AuditFilter, TokenFilter, TokenRow};
+
+pub use page::{EXAMINED, LARGEST_REVIEW, ReviewCursor, ReviewPage, ReviewQuery};
+pub use revocation::{Doomed, LARGEST_SELECTION, Revocations};
 
 /// A token, ended or not, with its outlook.
 #[derive(Clone, Debug)]

@@ -23,7 +23,7 @@ use super::decision::invented;
 use super::directory::normalize;
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol};
-use crate::store::{AccountEpochs, StoreError, Transaction, UserRow, WebRow, WebSession};
+use crate::store::{AccountEpochs, Read, StoreError, Transaction, UserRow, WebRow, WebSession};
 
 /// A use is written down if the one before was longer ago than this, in ms: pages are looked at in bursts.
 const USE_EVERY: u64 = MINUTE;
@@ -243,16 +243,6 @@ impl Patrol {
         })
     }
 
-    /// Binds a session to the authentication method in force, for the one who has just changed it.
-    ///
-    /// # Errors
-    /// An outage.
-    pub fn keep_web_session(&self, visitor: &WebVisitor) -> Result<(), Error> {
-        let mut transaction = self.store.begin()?;
-        transaction.rebind_web_session(visitor.session)?;
-        Ok(transaction.commit()?)
-    }
-
     /// As part of a change of method: the session in which it is asked for goes on, so that whoever asked sees what they
     /// did. It must have been good until now, and must be theirs; that it was opened by the method before is remembered.
     pub(super) fn keep_across_change(
@@ -348,11 +338,8 @@ impl Patrol {
 }
 
 /// The authentication method in force for a user: their own, or else their tenant's.
-pub(super) fn method_in_force<T: Transaction + ?Sized>(
-    transaction: &T,
-    user: Id,
-) -> Result<Option<String>, Error> {
-    Ok(transaction.auth_method(Scope::Owner(user))?)
+pub(super) fn method_in_force<R: Read + ?Sized>(read: &R, user: Id) -> Result<Option<String>, Error> {
+    Ok(read.auth_method(Scope::Owner(user))?)
 }
 
 pub(super) const fn closed(at: Timestamp) -> End {
@@ -362,7 +349,7 @@ pub(super) const fn closed(at: Timestamp) -> End {
     }
 }
 
-fn compose(id: Id, secret: &[u8; 32]) -> Secret {
+pub(super) fn compose(id: Id, secret: &[u8; 32]) -> Secret {
     let mut bytes = Zeroizing::new([0; 48]);
     let (head, tail) = bytes.split_at_mut(16);
     head.copy_from_slice(&id.to_bytes());
@@ -374,7 +361,7 @@ fn compose(id: Id, secret: &[u8; 32]) -> Secret {
 }
 
 /// The identifier, and the digest of the secret.
-fn parse(presented: &Secret) -> Option<(Id, Digest)> {
+pub(super) fn parse(presented: &Secret) -> Option<(Id, Digest)> {
     let mut bytes = Zeroizing::new([0; 48]);
     let length = URL_SAFE_NO_PAD
         .decode_slice(presented.expose(), &mut *bytes)

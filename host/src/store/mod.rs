@@ -12,9 +12,11 @@
 mod accounts;
 mod federation;
 mod history;
+mod links;
 mod oversight;
 mod pepper;
 mod releases;
+mod review;
 mod rows;
 mod sites;
 pub mod sqlite;
@@ -34,9 +36,11 @@ pub use accounts::{
 };
 pub use federation::{Account, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
+pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
 pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
+pub use review::{ReadReview, TokenPage, TokenPlace, TokenQuery, TokenSort, TokenStanding};
 pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
@@ -166,9 +170,11 @@ pub trait Read:
     + ReadAccounts
     + ReadFederation
     + ReadHistory
+    + ReadLinks
     + ReadOversight
     + ReadPepper
     + ReadReleases
+    + ReadReview
     + ReadSites
     + ReadWeb
 {
@@ -253,7 +259,15 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WriteFederation + WritePepper + WriteReleases + WriteSites + WriteWeb
+    Read
+    + WriteRecords
+    + WriteAccounts
+    + WriteFederation
+    + WriteLinks
+    + WritePepper
+    + WriteReleases
+    + WriteSites
+    + WriteWeb
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

@@ -18,6 +18,7 @@ mod liveness;
 mod opening;
 mod people;
 mod records;
+mod review;
 mod sites;
 mod support;
 mod sweeping;

@@ -41,4 +41,5 @@ problem-form = What was sent cannot be read as a form. Nothing was changed.
 problem-query = The address of this page is not complete or not understood.
 
 # What was done.
+notice-password-set = Your password is set. Sign in with it.
 notice-signed-out = You are signed out.

@@ -14,13 +14,13 @@ tokens-never = Never
 tokens-ends-idle = idle
 # A date follows: "on 31 Jan 2027".
 tokens-ends-on = on
-# A date follows: "at the latest on 31 Jan 2027".
-tokens-ends-latest = at the latest on
+# A date follows: "expires on 31 Jan 2027".
+tokens-ends-latest = expires on
 tokens-state-active = Active
 tokens-state-idle-soon = About to idle out
 tokens-state-ends-soon = Ends soon
 # A time follows.
-tokens-state-rotating = Rotating; old secret works until
+tokens-state-rotating = Rotating: the old secret works until
 tokens-rotate = Rotate
 tokens-revoke = Revoke
 tokens-idle-hint = A token that is not used ends by itself; every use starts that period anew.
@@ -33,11 +33,11 @@ tokens-empty-hint = Create one for each script, so that you can tell them apart 
 tokens-new-title = Create Token
 tokens-name-hint = What is it for? For example: nightly-backup. Each of your tokens has a name of its own.
 tokens-expires = Expiration date
-tokens-expires-hint = A day counts to its end in UTC. A token that is not used ends earlier.
+tokens-expires-hint = The token works to the end of that day in UTC. If it is not used, it ends earlier.
 tokens-maximum = Maximum
 tokens-on-date = On a date
 tokens-date = Last day
-tokens-date-hint = { $date } at the latest. The token works to the end of the chosen day in UTC.
+tokens-date-hint = { $date } at the latest.
 tokens-cancel = Cancel
 tokens-full = You have { $count } tokens, which is as many as allowed. Revoke one that you no longer need first.
 tokens-error-name-taken = You have a token of this name. Choose another name.
@@ -70,7 +70,7 @@ tokens-back = Back to my tokens
 # Revoke Token.
 tokens-revoke-title = Delete
 # The token's name follows.
-tokens-revoke-which = Revoke the token
+tokens-revoke-which = This revokes the token
 tokens-revoke-effect = What signs in with it is refused from this moment, and its sessions end. This cannot be undone.
 tokens-delete = Delete
 notice-token-revoked = The token is revoked.
@@ -79,7 +79,7 @@ notice-token-ended = That token has ended already. History says when and why.
 # Rotate.
 tokens-rotate-title = Rotate
 # The token's name follows.
-tokens-rotate-which = Give a new secret to the token
+tokens-rotate-which = This gives a new secret to the token
 tokens-rotate-effect = Name and dates stay as they are. Put the new secret where the old one is used.
 # A time follows.
 tokens-rotate-again = This token is being rotated. The secret before the present one stops working at once if you rotate again; otherwise it works until

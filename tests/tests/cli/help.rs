@@ -22,6 +22,7 @@ const COMMANDS: &[(&str, &[&str])] = &[
             "set-email",
             "set-roles",
             "set-password",
+            "link",
             "set-auth-method",
             "enable",
             "disable",

@@ -9,14 +9,14 @@
     reason = "tests"
 )]
 
-mod audit;
-mod charts;
 mod gateway;
 mod method;
-mod policy;
+mod oidc;
+mod review;
+mod security;
+mod setup;
 mod sign_in;
 mod tokens;
-mod users;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;

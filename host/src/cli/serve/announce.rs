@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use std::path::Path;
 
 use serde::Serialize;
+use zeroize::Zeroizing;
 
 use crate::cli::print::{fields, hex, plain};
 use crate::cli::{Session, policy, shell_word};
@@ -18,6 +19,9 @@ struct StartedRecord<'a> {
     data: &'a Path,
     policy: PolicyRecord<'a>,
     tenants: usize,
+    /// Where to make the first tenant in a browser.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    setup: Option<&'a str>,
 }
 
 /// Where it listens.
@@ -49,6 +53,15 @@ struct PolicyRecord<'a> {
 pub(super) fn announce(session: &mut Session, patrol: &Patrol, listening: Listening) -> anyhow::Result<()> {
     let info = patrol.policy_info()?;
     let tenants = patrol.tenants()?.len();
+    let setup = patrol.setup_link()?.map(|link| {
+        let path = link.path();
+        let base = patrol.config().api.public_url.clone();
+        let base = base.unwrap_or_else(|| format!("http://{}", listening.http));
+        let mut address = Zeroizing::new(String::with_capacity(base.len().saturating_add(path.len())));
+        address.push_str(base.trim_end_matches('/'));
+        address.push_str(&path);
+        address
+    });
     let record = StartedRecord {
         listening,
         data: patrol.data(),
@@ -59,8 +72,11 @@ pub(super) fn announce(session: &mut Session, patrol: &Patrol, listening: Listen
             isolation: policy::isolation(patrol),
         },
         tenants,
+        setup: setup.as_ref().map(|address| address.as_str()),
     };
-    let first = (tenants == 0).then(|| first_steps(session, listening.http));
+    let first = record
+        .setup
+        .map(|address| first_steps(session, listening.http, address));
     let printed = session.out.answer(&record, || {
         let mut text = summary(&record, &info);
         text.extend(first);
@@ -106,8 +122,8 @@ fn summary(record: &StartedRecord<'_>, info: &PolicyInfo) -> String {
     fields(http.into_iter().chain(more).chain(rest))
 }
 
-/// The commands that lead from nothing to a verified token, to be copied as they are.
-fn first_steps(session: &Session, address: SocketAddr) -> String {
+/// The link and the commands that lead from nothing to a verified token, to be copied as they are.
+fn first_steps(session: &Session, address: SocketAddr, setup: &str) -> String {
     let program = std::env::args_os().next().unwrap_or_else(|| "patrol".into());
     let mut patrol = shell_word(&program);
     let mut option = |name: &str, value: &OsStr| {
@@ -118,7 +134,10 @@ fn first_steps(session: &Session, address: SocketAddr) -> String {
         option("--config", config.as_os_str());
     }
     format!(
-        "\n\nThere is no tenant yet. These commands, in another terminal, make the first token:\n\n\
+        "\n\nThere is no tenant yet. Open this link in a browser to make one, with you as its administrator; it is good \
+         once, for 24 hours:\n\n\
+         \x20 {setup}\n\n\
+         Or make the first token with these commands, in another terminal:\n\n\
          \x20 {patrol} tenant create example\n\
          \x20 {patrol} user create --tenant example --name ann --role admin\n\
          \x20 {patrol} token create --owner ann --name first --expires 90d\n\n\

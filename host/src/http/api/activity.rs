@@ -23,8 +23,9 @@ use super::document::{
 };
 use super::failure::Failure;
 use super::link::Target;
-use super::query::{Listing, Query};
+use super::query::Query;
 use super::{Api, Segments, Visitor};
+use crate::http::listing::Listing;
 use crate::service::SiteRow;
 use crate::time::{parse_rfc3339, rfc3339};
 

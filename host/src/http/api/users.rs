@@ -6,8 +6,9 @@ use utoipa::ToSchema;
 
 use super::document::{AsVisitor, ForAdministrators, InTenant, ListParams, TenantParams};
 use super::failure::Failure;
-use super::query::{Listing, Query, page};
+use super::query::{Query, page};
 use super::{Api, Segments, Visitor};
+use crate::http::listing::Listing;
 use crate::service::UserRow;
 use crate::time::rfc3339;
 

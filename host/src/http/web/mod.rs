@@ -18,12 +18,16 @@ mod gateway;
 mod guard;
 mod history;
 mod method;
+mod oidc;
 mod person;
 mod render;
+mod setup;
 mod sign_in;
 mod strings;
 mod tokens;
 mod zone;
+
+use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
@@ -44,6 +48,8 @@ const HOME: &str = "/ui/tokens";
 #[derive(Clone)]
 struct Web {
     app: App,
+    /// Those who are on their way to and from identity providers.
+    oidc: Arc<oidc::Oidc>,
 }
 
 impl Web {
@@ -62,16 +68,21 @@ impl Web {
 
 /// All pages.
 pub(super) fn router(app: App) -> Router {
-    let web = Web { app };
+    let web = Web {
+        app,
+        oidc: Arc::default(),
+    };
     Router::new()
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
         .merge(method::routes())
+        .merge(oidc::routes())
+        .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
-        .merge(admin::routes())
         .merge(history::routes())
+        .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
         .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))

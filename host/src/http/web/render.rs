@@ -149,20 +149,21 @@ const NOTICE: &str = "__Host-patrol-notice";
 
 /// What may be said so: texts of the catalogue.
 const NOTICES: &[&str] = &[
-    "notice-token-ended",
-    "notice-token-revoked",
     "notice-method-changed",
     "notice-method-same",
     "notice-multi-factor-off",
     "notice-multi-factor-on",
+    "notice-password-set",
     "notice-signed-out",
+    "notice-token-ended",
+    "notice-token-revoked",
     "notice-user-created",
-    "notice-user-renamed",
-    "notice-user-email",
-    "notice-user-roles",
-    "notice-user-disabled",
-    "notice-user-enabled",
     "notice-user-deleted",
+    "notice-user-disabled",
+    "notice-user-email",
+    "notice-user-enabled",
+    "notice-user-renamed",
+    "notice-user-roles",
 ];
 
 /// What the page that is shown now has to say of the one before.
@@ -212,6 +213,16 @@ impl Problem {
         Self {
             status,
             message: text(key),
+            retry_after: None,
+            frame: None,
+        }
+    }
+
+    /// With a text that is made already.
+    pub(super) const fn saying(status: StatusCode, message: String) -> Self {
+        Self {
+            status,
+            message,
             retry_after: None,
             frame: None,
         }

@@ -15,7 +15,7 @@ use super::form::{Form, Query, secret};
 use super::person::{Person, SIGN_IN, zone};
 use super::render::{Frame, Problem, page_with, see_other, see_other_with};
 use super::strings::text;
-use super::{HOME, Web, guard};
+use super::{HOME, Web, guard, oidc};
 use crate::service::{Error, WebSignIn};
 
 pub(super) fn routes() -> Router<Web> {
@@ -29,10 +29,13 @@ pub(super) fn routes() -> Router<Web> {
 struct SignInPage {
     frame: Frame,
     several_tenants: bool,
+    no_tenant: bool,
     tenant: String,
     user: String,
     next: String,
     error: Option<String>,
+    /// Identity providers: what people call them, and the way there.
+    providers: Vec<(String, String)>,
 }
 
 #[derive(Default, Deserialize)]
@@ -88,10 +91,12 @@ async fn form(
         frame: Frame::anonymous("sign-in-title", guard::form_token(&visit), zone(web, headers))
             .noticing(headers),
         several_tenants: tenants.len() > 1,
+        no_tenant: tenants.is_empty(),
         tenant: filled(|credentials| &credentials.tenant),
         user: filled(|credentials| &credentials.user),
         next: guard::next(next).unwrap_or_default().to_owned(),
         error,
+        providers: oidc::offered(&web.app.config(), guard::next(next).unwrap_or_default()),
     };
     let mut response = page_with(status, &template);
     if is_new {

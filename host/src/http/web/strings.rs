@@ -12,13 +12,16 @@ use unic_langid::LanguageIdentifier;
 const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/common.ftl"),
     include_str!("../../../web/en/method.ftl"),
+    include_str!("../../../web/en/oidc.ftl"),
+    include_str!("../../../web/en/setup.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
+    include_str!("../../../web/en/review.ftl"),
+    include_str!("../../../web/en/history.ftl"),
     include_str!("../../../web/en/overview.ftl"),
     include_str!("../../../web/en/users.ftl"),
     include_str!("../../../web/en/audit.ftl"),
     include_str!("../../../web/en/policy.ftl"),
-    include_str!("../../../web/en/history.ftl"),
 ];
 
 static BUNDLE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {

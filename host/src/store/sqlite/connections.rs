@@ -59,6 +59,13 @@ impl Opener {
         unwritten_uses(&connection, "unwritten_account_use", &self.uses, |uses, id| {
             uses.accounts.latest(id)
         })?;
+        let flags = FunctionFlags::SQLITE_UTF8
+            | FunctionFlags::SQLITE_DIRECTONLY
+            | FunctionFlags::SQLITE_DETERMINISTIC;
+        connection.create_scalar_function("has_text", 2, flags, |call| {
+            let (text, part) = (call.get_raw(0).as_str()?, call.get_raw(1).as_str()?);
+            Ok(text.to_lowercase().contains(part))
+        })?;
         Ok(connection)
     }
 

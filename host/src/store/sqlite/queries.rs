@@ -153,12 +153,19 @@ pub(super) const CENSUS_OWNER: &str = concat!(
     live!()
 );
 
-/// What lapses by itself, and has: `token_due` and `token_owner` are ordered by the first condition's left side.
+/// What lapses by itself, and has: `token_due` and `token_owner` are ordered by the first condition's left side, the one
+/// as a column, the other as an expression.
 macro_rules! due {
     () => {
-        "min(k.expires, coalesce(k.last_used, k.created) + 1296000000) <= max(:now, :idle_since + 1296000000)
+        due!("min(k.expires, coalesce(k.last_used, k.created) + 1296000000)")
+    };
+    ($lapses:literal) => {
+        concat!(
+            $lapses,
+            " <= max(:now, :idle_since + 1296000000)
          AND (k.expires <= :now OR (coalesce(k.last_used, k.created) <= :idle_since
              AND coalesce(unwritten_token_use(k.id), 0) <= :idle_since))"
+        )
     };
 }
 
@@ -193,10 +200,11 @@ macro_rules! lapsed_states {
 /// policies sweep, too.
 pub(super) const LAPSED: &str = concat!(
     "WITH lapsed (id) AS (
-         SELECT * FROM (SELECT k.id FROM token k WHERE k.ended_at IS NULL AND ",
-    due!(),
+         SELECT * FROM (SELECT k.id FROM tenant t CROSS JOIN token k ON k.tenant = t.key
+             WHERE k.ended_at IS NULL AND ",
+    due!("k.lapses"),
     " AND ",
-    meant!("(SELECT o.tenant FROM user o WHERE o.key = k.owner)"),
+    meant!("t.key"),
     " LIMIT :limit)
          UNION
          SELECT * FROM (SELECT k.id FROM user u CROSS JOIN tenant t ON t.key = u.tenant
@@ -230,7 +238,7 @@ pub(super) const LAPSED_OF: &str = concat!(
 );
 
 #[cfg(test)]
-mod tests {
+pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
     use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
@@ -238,6 +246,7 @@ mod tests {
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
+    use crate::store::sqlite::links::{LINK, REPLACED};
     use crate::store::sqlite::oversight::{
         COUNT_BY_END, COUNT_EVENTS, HOUR_BACK, HOURS_BACK, USER_BACK, USERS_NAMED,
     };
@@ -246,7 +255,7 @@ mod tests {
     use crate::store::sqlite::{OpenOptions, SqliteStore};
 
     /// How SQLite goes about a query, one step a line.
-    fn plan(sql: &str) -> String {
+    pub(in crate::store::sqlite) fn plan(sql: &str) -> String {
         let dir = tempfile::tempdir().unwrap();
         let store = SqliteStore::open(dir.path(), &OpenOptions::default()).unwrap();
         let lent = store.readers.borrow().unwrap();
@@ -318,9 +327,30 @@ mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW, FEDERATED_USER, USERS_BY_EMAIL] {
+        for sql in [
+            ACCOUNT_ROW,
+            WEB_ROW,
+            FEDERATED_USER,
+            USERS_BY_EMAIL,
+            LINK,
+            REPLACED,
+        ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn what_a_user_had_is_found_by_the_index_of_their_tokens() {
+        for (sql, index) in [
+            (ENDED_OF, "k USING INDEX token_owner (owner=? AND ended_at<?)"),
+            (UNMARKED_OF, "k USING INDEX token_owner (owner=? AND ended_at=?)"),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
+            // All of an owner's would be sorted.
+            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}\n{plan}");
         }
     }
 
@@ -345,23 +375,12 @@ mod tests {
     }
 
     #[test]
-    fn what_a_user_had_is_found_by_the_index_of_their_tokens() {
-        for (sql, index) in [
-            (ENDED_OF, "k USING INDEX token_owner (owner=? AND ended_at<?)"),
-            (UNMARKED_OF, "k USING INDEX token_owner (owner=? AND ended_at=?)"),
-        ] {
-            let plan = plan(sql);
-            assert!(plan.contains(index), "{sql}\n{plan}");
-            assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
-            // All of an owner's would be sorted.
-            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}\n{plan}");
-        }
-    }
-
-    #[test]
     fn lapsed_tokens_are_found_by_the_indexes_made_for_it() {
         let plan = plan(LAPSED);
-        assert!(plan.contains("k USING INDEX token_due (<expr><?)"), "{plan}");
+        assert!(
+            plan.contains("k USING INDEX token_due (tenant=? AND ended_at=? AND lapses<?)"),
+            "{plan}"
+        );
         assert!(
             plan.contains("k USING COVERING INDEX token_owner (owner=? AND ended_at=? AND <expr><?)"),
             "{plan}"

@@ -9,10 +9,10 @@
 //! * `token_owner` covers ended tokens too: a live one costs nothing more (a null has no bytes), and an owner's whole
 //!   history can be listed by it. Its third part is the *sum* of both epochs. Epochs only grow and a token cannot be
 //!   born ahead of them, so a smaller sum means an outdated epoch, and one range finds those tokens.
-//! * `token_due` finds both tokens past their expiration date and idle ones: it holds when a token lapses if it is
-//!   not used again, by the default idle period. Under another period the query looks as much farther as that is
-//!   shorter, and tests what it finds; only its speed rests on the default. The last part of `token_owner` is the same
-//!   for one owner: it finds the tokens of tenants with another period than everybody's.
+//! * `token_due` finds, tenant by tenant, both tokens past their expiration date and idle ones: it holds when a token
+//!   lapses if it is not used again, by the default idle period. Under another period the query looks as much farther as
+//!   that is shorter, and tests what it finds; only its speed rests on the default. The last part of `token_owner` is the
+//!   same for one owner: it finds the tokens of tenants with another period than everybody's.
 //! * Times are milliseconds. Causes are stored by name, roles as a JSON array.
 //! * A row that makes no sense is refused by the constraints, whoever writes it.
 
@@ -36,6 +36,8 @@ const MIGRATIONS: &[&str] = &[
     PEPPER,
     WEB_SESSIONS,
     FEDERATION,
+    ONE_TIME_LINKS,
+    TOKEN_PAGES,
 ];
 
 const VERSION_1: &str = "
@@ -276,6 +278,43 @@ CREATE TABLE federated_identity (
 ) STRICT, WITHOUT ROWID;
 CREATE UNIQUE INDEX federated_identity_owner ON federated_identity (owner, provider, issuer);
 CREATE INDEX user_email ON user (tenant, lower(email)) WHERE deleted_at IS NULL AND email IS NOT NULL;
+";
+
+/// Links that are good once. Without a user, it is one to set things up.
+const ONE_TIME_LINKS: &str = "
+CREATE TABLE one_time_link (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    user INTEGER REFERENCES user (key),
+    password_epoch INTEGER,
+    created INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    used_at INTEGER,
+    CHECK ((user IS NULL) = (password_epoch IS NULL))
+) STRICT, WITHOUT ROWID;
+CREATE INDEX one_time_link_user ON one_time_link (user);
+";
+
+/// An organisation's tokens in each order in which they are reviewed, so that a page is found by an index however many
+/// there are.
+///
+/// * A token's tenant is its owner's, who never moves to another.
+/// * `lapses` says when a token lapses if it is not used again, by the default idle period, as `token_owner` does; `title`
+///   is the name as it is sorted. Both are columns, though nothing is stored of them, since a place in an index is found
+///   by several columns at once and not by expressions.
+/// * `token_due` begins with the tenant: it serves sweeping, tenant by tenant, as well as pages, and an index more would
+///   cost every flush of last uses. `token_used` does cost one; the other two are written when a token is made.
+const TOKEN_PAGES: &str = "
+ALTER TABLE token ADD COLUMN tenant INTEGER REFERENCES tenant (key);
+UPDATE token SET tenant = (SELECT u.tenant FROM user u WHERE u.key = token.owner);
+ALTER TABLE token ADD COLUMN lapses INTEGER
+    GENERATED ALWAYS AS (min(expires, coalesce(last_used, created) + 1296000000)) VIRTUAL;
+ALTER TABLE token ADD COLUMN title TEXT COLLATE NOCASE GENERATED ALWAYS AS (name) VIRTUAL;
+DROP INDEX token_due;
+CREATE INDEX token_due ON token (tenant, ended_at, lapses, id);
+CREATE INDEX token_page ON token (tenant, id);
+CREATE INDEX token_name ON token (tenant, title, id);
+CREATE INDEX token_used ON token (tenant, last_used, id);
 ";
 
 /// The schema version that this build reads and writes.

@@ -19,9 +19,9 @@ use crate::store::{
 
 const INSERT_TOKEN: &str = "
     INSERT INTO token (id, owner, audience, name, scheme, digest, generation, previous_scheme, previous_digest,
-        previous_until, created, expires, last_used, owner_epoch, tenant_epoch, ended_at, ended_cause)
+        previous_until, created, expires, last_used, owner_epoch, tenant_epoch, ended_at, ended_cause, tenant)
     SELECT :id, u.key, :audience, :name, :scheme, :digest, :generation, :previous_scheme, :previous_digest,
-        :previous_until, :created, :expires, :last_used, :owner_epoch, :tenant_epoch, :ended_at, :ended_cause
+        :previous_until, :created, :expires, :last_used, :owner_epoch, :tenant_epoch, :ended_at, :ended_cause, u.tenant
     FROM user u JOIN tenant t ON t.key = u.tenant
     WHERE u.id = :owner AND t.id = :tenant AND :owner_epoch <= u.epoch AND :tenant_epoch <= t.epoch";
 

@@ -3,6 +3,7 @@
 mod audit;
 mod overview;
 mod policy;
+mod tokens;
 mod users;
 
 use std::fmt::Write as _;
@@ -22,6 +23,7 @@ pub(super) fn routes() -> Router<Web> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(tokens::routes())
         .merge(users::routes())
 }
 

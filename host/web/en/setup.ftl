@@ -1,0 +1,14 @@
+setup-title = Set up Patrol
+setup-lead = Name your organization, and the account of its first administrator: you.
+setup-tenant = Organization
+setup-user = Your user name
+setup-email = Your e-mail address (optional)
+setup-password = New password
+setup-password-hint = At least 8 characters. A few words that you make up are better than one that you know.
+setup-repeated = New password, once more
+setup-button = Create
+setup-passwords-differ = The two passwords differ.
+setup-link-over = This link is not good any more: it has been used, has expired, or a newer one has taken its place. Ask whoever gave it to you for a new one.
+password-title = Set your password
+password-for = For
+password-button = Set password
