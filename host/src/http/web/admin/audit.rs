@@ -91,12 +91,12 @@ struct Line {
 impl Line {
     fn of(entry: AuditEntry) -> Self {
         let body: Value = serde_json::from_str(&entry.body).unwrap_or_default();
-        let text = |name: &str| body.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
+        let field = |name: &str| body.get(name).and_then(Value::as_str).map(ToOwned::to_owned);
         let detail = |name: &str| {
             let value = body.get("details").and_then(|details| details.get(name));
             value.and_then(Value::as_str).map(ToOwned::to_owned)
         };
-        let outcome = text("eventOutcome").unwrap_or_default();
+        let outcome = field("eventOutcome").unwrap_or_default();
         Self {
             seq: entry.seq,
             at: entry.at,
@@ -104,10 +104,10 @@ impl Line {
             event_type: entry.event_type,
             ok: outcome == "success",
             outcome,
-            reason: text("eventOutcomeReason"),
-            by: text("initiatingUserDisplayName").or_else(|| text("initiatingUserRole")),
-            about: text("patName").or_else(|| detail("userName")),
-            from: text("initiatingUserIpAddress"),
+            reason: field("eventOutcomeReason"),
+            by: field("initiatingUserDisplayName").or_else(|| field("initiatingUserRole")),
+            about: field("patName").or_else(|| detail("userName")),
+            from: field("initiatingUserIpAddress"),
         }
     }
 }
