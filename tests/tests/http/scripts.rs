@@ -138,7 +138,7 @@ fn what_is_too_large_is_refused_and_harms_nobody() {
     let padded = |bytes: usize| {
         let body = format!("{{\"token\":\"{token}\"}}");
         let padding = " ".repeat(bytes - body.len());
-        (body + &padding).into_bytes()
+        (body + padding.as_str()).into_bytes()
     };
     let post = |body: &[u8]| send(listener.address, "POST /api/v1/pat/login", &[], body);
     assert_eq!(post(&padded(8 * 1024)).unwrap().status, 200);
