@@ -21,7 +21,6 @@ const HOSTILE: &str = "'\"><xss-probe onclick=alert(1)>";
 /// A form as a page has it.
 #[derive(Clone, Debug)]
 struct Found {
-    page: String,
     action: String,
     fields: Vec<(String, String)>,
     /// Those that people write in.
@@ -169,7 +168,6 @@ fn forms(pages: &[Page]) -> Vec<Found> {
             }
             let page = page.path.clone();
             found.entry(action.clone()).or_insert(Found {
-                page,
                 action,
                 fields,
                 written,
