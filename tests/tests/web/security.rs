@@ -166,7 +166,6 @@ fn forms(pages: &[Page]) -> Vec<Found> {
                 }
                 fields.push((name, value.to_owned()));
             }
-            let page = page.path.clone();
             found.entry(action.clone()).or_insert(Found {
                 action,
                 fields,
@@ -227,6 +226,9 @@ fn every_page_is_guarded_and_shows_names_as_text() {
         let page = stranger.get_only(path);
         assert_guarded(&page);
     }
+    let wrong = browser.post("/ui/tokens/nothing", &[]);
+    assert_eq!(wrong.answer.status, 405);
+    assert_guarded(&wrong);
     let large = "a".repeat(70_000);
     assert_guarded(&browser.post("/ui/sign-in", &[("user", &large)]));
 }

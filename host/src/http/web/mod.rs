@@ -84,6 +84,7 @@ pub(super) fn router(app: App) -> Router {
         .merge(history::routes())
         .merge(admin::routes())
         .route("/ui/{*page}", get(render::no_such_page))
+        .method_not_allowed_fallback(render::no_such_method)
         .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))

@@ -312,3 +312,14 @@ pub(super) async fn no_such_page(State(web): State<Web>, headers: HeaderMap) -> 
     problem.frame = Some(Box::new(Frame::anonymous("problem-title", String::new(), zone)));
     problem
 }
+
+/// A path that is not asked for in this way.
+pub(super) async fn no_such_method(State(web): State<Web>, headers: HeaderMap) -> Problem {
+    let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "problem-not-found");
+    problem.frame = Some(Frame::anonymous(
+        "problem-title",
+        String::new(),
+        zone(&web, &headers),
+    ));
+    problem
+}
