@@ -2,6 +2,8 @@
 
 mod error;
 mod examine;
+mod federation;
+mod network;
 mod pattern;
 mod rules;
 mod schema;
@@ -21,6 +23,8 @@ use crate::release::PublicKey;
 use crate::time::Millis;
 pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
+pub use federation::{Algorithm, GatewayConfig, JwtConfig, Match, OidcConfig};
+pub use network::Network;
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
 pub(crate) use schema::{list, nearest};
@@ -402,6 +406,12 @@ pub struct WebConfig {
     pub session_lifetime: Millis,
     /// After how long such a session ends if it is not used. Default 30 minutes.
     pub session_idle: Millis,
+    /// `[[web.oidc]]`: identity providers that sign people in. None by default.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub oidc: Vec<OidcConfig>,
+    /// `[web.gateway]`: the gateway whose word signs people in. None by default.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub gateway: Option<GatewayConfig>,
 }
 
 impl Default for WebConfig {
@@ -409,6 +419,8 @@ impl Default for WebConfig {
         Self {
             session_lifetime: Millis(DAY / 2),
             session_idle: Millis(30 * MINUTE),
+            oidc: Vec::new(),
+            gateway: None,
         }
     }
 }

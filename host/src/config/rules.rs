@@ -1,6 +1,7 @@
 //! What values may be, alone and together. Found in a configuration however it was made; where it was read from a
 //! file, [`examine`](super::examine()) says at which line.
 
+mod federation;
 mod route;
 
 use std::net::SocketAddr;
@@ -188,6 +189,7 @@ impl Config {
                 found.add(&["web", name], why);
             }
         }
+        federation::check(&self.web.oidc, self.web.gateway.as_ref(), found);
     }
 
     fn check_journal(&self, found: &mut Findings) {

@@ -23,9 +23,10 @@ use std::time::Duration;
 
 use axum::Router;
 use axum::extract::State;
-use axum::http::StatusCode;
+use axum::http::{Request, StatusCode};
 use axum::response::IntoResponse;
 use axum::routing::{any, get};
+use hyper::body::Incoming;
 use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
@@ -53,6 +54,10 @@ const HASHING: usize = 2;
 const PATIENCE: Duration = Duration::from_secs(2);
 /// How long a shutdown waits for requests under way, where no configuration says it.
 const DRAIN_TIME: Duration = Duration::from_secs(10);
+
+/// Who connected, by the connection itself: no header says it. An extension of every request.
+#[derive(Clone, Copy, Debug)]
+struct Peer(std::net::SocketAddr);
 
 /// What every handler needs.
 #[derive(Clone)]
@@ -175,7 +180,13 @@ async fn run(
         .max_buf_size(HEADER_BYTES);
     accept(listener, &connections, shutdown, |stream, permit| {
         let (router, gate) = (router.clone(), counted.as_ref().map(|(gate, _)| Arc::clone(gate)));
-        let service = service_fn(move |request| trace::answer(router.clone(), gate.clone(), request));
+        let peer = stream.peer_addr().ok().map(Peer);
+        let service = service_fn(move |mut request: Request<Incoming>| {
+            if let Some(peer) = peer {
+                request.extensions_mut().insert(peer);
+            }
+            trace::answer(router.clone(), gate.clone(), request)
+        });
         let counted = counted
             .as_ref()
             .map(|(gate, kind)| gate.meters().connected(*kind));

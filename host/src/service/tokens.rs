@@ -249,6 +249,7 @@ impl Patrol {
                     .detail("authMethod", method);
                 let event = about_scope(call, event, scope)?;
                 event.write(call.transaction()?)?;
+                Self::keep_across_change(call.transaction()?, caller, scope)?;
             }
             Ok(MethodEffect {
                 changes,

@@ -23,13 +23,13 @@ use super::decision::invented;
 use super::directory::normalize;
 use super::events::AuditEvent;
 use super::{Caller, Error, Origin, Patrol};
-use crate::store::{AccountEpochs, Read, StoreError, UserRow, WebRow, WebSession};
+use crate::store::{AccountEpochs, Read, StoreError, Transaction, UserRow, WebRow, WebSession};
 
 /// A use is written down if the one before was longer ago than this, in ms: pages are looked at in bursts.
 const USE_EVERY: u64 = MINUTE;
 
 /// The event of a sign-in to the pages.
-const SIGN_IN: &str = "web_login";
+pub(super) const SIGN_IN: &str = "web_login";
 /// The event of a sign-out.
 const SIGN_OUT: &str = "web_logout";
 
@@ -251,6 +251,34 @@ impl Patrol {
         let mut transaction = self.store.begin()?;
         transaction.rebind_web_session(visitor.session)?;
         Ok(transaction.commit()?)
+    }
+
+    /// As part of a change of method: the session in which it is asked for goes on, so that whoever asked sees what they
+    /// did. It must have been good until now, and must be theirs; that it was opened by the method before is remembered.
+    pub(super) fn keep_across_change(
+        transaction: &mut dyn Transaction,
+        caller: &Caller,
+        scope: Scope,
+    ) -> Result<(), Error> {
+        let Some(session) = caller.session else {
+            return Ok(());
+        };
+        let Some(row) = transaction.web_row(session)? else {
+            return Ok(());
+        };
+        let mut before = row.epochs;
+        match scope {
+            Scope::Owner(user) if user == row.owner.id => before.owner = before.owner.saturating_sub(1),
+            Scope::Owner(_) => return Ok(()),
+            Scope::Tenant(tenant) if tenant == row.user.tenant => {
+                before.tenant = before.tenant.saturating_sub(1);
+            }
+            Scope::Tenant(_) => return Ok(()),
+        }
+        if row.owner.id == caller.actor.id && row.session.epochs == before {
+            transaction.rebind_web_session(session)?;
+        }
+        Ok(())
     }
 
     fn judge_web(&self, row: &WebRow, digest: Digest, now: Timestamp) -> Result<(), Error> {

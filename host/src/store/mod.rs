@@ -10,6 +10,8 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod federation;
+mod history;
 mod links;
 mod pepper;
 mod releases;
@@ -30,6 +32,8 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use federation::{Account, ReadFederation, WriteFederation};
+pub use history::ReadHistory;
 pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
@@ -158,7 +162,15 @@ pub trait ReadRecords: Send {
 
 /// Everything that can be read, consistently.
 pub trait Read:
-    ReadRecords + ReadAccounts + ReadLinks + ReadPepper + ReadReleases + ReadSites + ReadWeb
+    ReadRecords
+    + ReadAccounts
+    + ReadFederation
+    + ReadHistory
+    + ReadLinks
+    + ReadPepper
+    + ReadReleases
+    + ReadSites
+    + ReadWeb
 {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
@@ -241,7 +253,15 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WriteLinks + WritePepper + WriteReleases + WriteSites + WriteWeb
+    Read
+    + WriteRecords
+    + WriteAccounts
+    + WriteFederation
+    + WriteLinks
+    + WritePepper
+    + WriteReleases
+    + WriteSites
+    + WriteWeb
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

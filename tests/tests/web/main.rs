@@ -9,8 +9,11 @@
     reason = "tests"
 )]
 
+mod gateway;
+mod method;
 mod setup;
 mod sign_in;
+mod tokens;
 
 use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::ops::Deref;

@@ -12,7 +12,10 @@
 
 mod assets;
 mod form;
+mod gateway;
 mod guard;
+mod history;
+mod method;
 mod person;
 mod render;
 mod setup;
@@ -23,7 +26,7 @@ mod zone;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::map_response;
+use axum::middleware::{from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
@@ -63,10 +66,13 @@ pub(super) fn router(app: App) -> Router {
         .route("/", get(home))
         .route("/ui", get(home))
         .route("/ui/", get(home))
+        .merge(method::routes())
         .merge(setup::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
+        .merge(history::routes())
         .route("/ui/{*page}", get(render::no_such_page))
+        .layer(from_fn_with_state(web.clone(), gateway::admit))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))
         .with_state(web)

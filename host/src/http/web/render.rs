@@ -148,7 +148,16 @@ pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Respons
 const NOTICE: &str = "__Host-patrol-notice";
 
 /// What may be said so: texts of the catalogue.
-const NOTICES: &[&str] = &["notice-signed-out", "notice-password-set"];
+const NOTICES: &[&str] = &[
+    "notice-token-ended",
+    "notice-token-revoked",
+    "notice-method-changed",
+    "notice-method-same",
+    "notice-multi-factor-off",
+    "notice-multi-factor-on",
+    "notice-password-set",
+    "notice-signed-out",
+];
 
 /// What the page that is shown now has to say of the one before.
 pub(super) fn notice(headers: &HeaderMap) -> Option<&'static str> {

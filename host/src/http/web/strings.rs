@@ -11,9 +11,11 @@ use unic_langid::LanguageIdentifier;
 /// The catalogue, a file for each part of the pages.
 const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/common.ftl"),
+    include_str!("../../../web/en/method.ftl"),
     include_str!("../../../web/en/setup.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
+    include_str!("../../../web/en/history.ftl"),
 ];
 
 static BUNDLE: LazyLock<FluentBundle<FluentResource>> = LazyLock::new(|| {

@@ -12,6 +12,8 @@ mod cache;
 mod columns;
 mod connections;
 mod error;
+mod federation;
+mod history;
 mod links;
 mod open;
 mod pepper;

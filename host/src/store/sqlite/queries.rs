@@ -233,9 +233,11 @@ pub(super) const LAPSED_OF: &str = concat!(
 mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
+    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
     use crate::store::sqlite::links::{LINK, REPLACED};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
@@ -304,9 +306,30 @@ mod tests {
                 "{sql}\n{plan}"
             );
         }
-        for sql in [ACCOUNT_ROW, WEB_ROW, LINK, REPLACED] {
+        for sql in [
+            ACCOUNT_ROW,
+            WEB_ROW,
+            FEDERATED_USER,
+            USERS_BY_EMAIL,
+            LINK,
+            REPLACED,
+        ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
+        }
+    }
+
+    #[test]
+    fn what_a_user_had_is_found_by_the_index_of_their_tokens() {
+        for (sql, index) in [
+            (ENDED_OF, "k USING INDEX token_owner (owner=? AND ended_at<?)"),
+            (UNMARKED_OF, "k USING INDEX token_owner (owner=? AND ended_at=?)"),
+        ] {
+            let plan = plan(sql);
+            assert!(plan.contains(index), "{sql}\n{plan}");
+            assert!(!plan.contains("SCAN"), "{sql}\n{plan}");
+            // All of an owner's would be sorted.
+            assert!(!plan.contains("TEMP B-TREE FOR ORDER BY"), "{sql}\n{plan}");
         }
     }
 

@@ -92,7 +92,7 @@ impl<C: Lent> View<C> {
         state
     }
 
-    fn merged_row(&self, mut row: TokenRow) -> TokenRow {
+    pub(super) fn merged_row(&self, mut row: TokenRow) -> TokenRow {
         self.uses.merge_row(&mut row);
         row
     }

@@ -35,6 +35,7 @@ const MIGRATIONS: &[&str] = &[
     DUE_BY_OWNER,
     PEPPER,
     WEB_SESSIONS,
+    FEDERATION,
     ONE_TIME_LINKS,
 ];
 
@@ -262,6 +263,20 @@ CREATE TABLE web_session (
     CHECK ((ended_at IS NULL) = (ended_cause IS NULL))
 ) STRICT, WITHOUT ROWID;
 CREATE INDEX web_session_owner ON web_session (owner);
+";
+
+/// Who a user is at identity providers. An address belongs to one user of a tenant, or to nobody that way.
+const FEDERATION: &str = "
+CREATE TABLE federated_identity (
+    provider TEXT NOT NULL,
+    issuer TEXT NOT NULL,
+    subject TEXT NOT NULL,
+    owner INTEGER NOT NULL REFERENCES user (key),
+    linked INTEGER NOT NULL,
+    PRIMARY KEY (provider, issuer, subject)
+) STRICT, WITHOUT ROWID;
+CREATE UNIQUE INDEX federated_identity_owner ON federated_identity (owner, provider, issuer);
+CREATE INDEX user_email ON user (tenant, lower(email)) WHERE deleted_at IS NULL AND email IS NOT NULL;
 ";
 
 /// Links that are good once. Without a user, it is one to set things up.

@@ -1,0 +1,14 @@
+nav-history = History
+history-title = History
+history-hint = Your tokens that have ended. Each is kept for { $kept } after its end.
+history-empty = None of your tokens has ended lately.
+history-ended = Ended
+history-why = Why
+history-expired = Expiration date
+history-idle = Not used for too long
+history-revoked = Revoked
+history-method = Authentication method changed
+history-deleted = User deleted
+history-pages = Pages
+history-first = To the beginning
+history-next = Earlier
