@@ -41,6 +41,7 @@ mod releases;
 mod replay;
 mod request_id;
 mod review;
+mod second_factor;
 mod shadow;
 mod sites;
 mod tokens;
@@ -100,6 +101,7 @@ pub use rehearsal::{
 pub use releases::{ReleaseError, Staged};
 pub use request_id::RequestId;
 pub use review::{AuditReport, ReviewedToken};
+pub use second_factor::{Enrolment, FirstStep, SecondFactor};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};

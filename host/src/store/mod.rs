@@ -16,6 +16,7 @@ mod links;
 mod pepper;
 mod releases;
 mod rows;
+mod second_factor;
 mod sites;
 pub mod sqlite;
 mod tenants;
@@ -41,6 +42,7 @@ pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
+pub use second_factor::{HalfSignIn, ReadSecondFactor, SecondFactorRow, WriteSecondFactor};
 pub use sites::{AuditHour, NewSite, ReadSites, SiteRow, SiteScope, WriteSites};
 pub use tenants::Tenants;
 pub use web::{ReadWeb, WebRow, WebSession, WriteWeb};
@@ -169,6 +171,7 @@ pub trait Read:
     + ReadLinks
     + ReadPepper
     + ReadReleases
+    + ReadSecondFactor
     + ReadSites
     + ReadWeb
 {
@@ -260,6 +263,7 @@ pub trait Transaction:
     + WriteLinks
     + WritePepper
     + WriteReleases
+    + WriteSecondFactor
     + WriteSites
     + WriteWeb
 {

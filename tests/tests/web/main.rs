@@ -11,6 +11,7 @@
 
 mod gateway;
 mod method;
+mod second_factor;
 mod setup;
 mod sign_in;
 mod tokens;

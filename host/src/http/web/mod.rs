@@ -18,6 +18,7 @@ mod history;
 mod method;
 mod person;
 mod render;
+mod second_factor;
 mod setup;
 mod sign_in;
 mod strings;
@@ -68,6 +69,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/", get(home))
         .merge(method::routes())
         .merge(setup::routes())
+        .merge(second_factor::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())

@@ -156,6 +156,9 @@ const NOTICES: &[&str] = &[
     "notice-multi-factor-off",
     "notice-multi-factor-on",
     "notice-password-set",
+    "notice-second-off",
+    "notice-second-over",
+    "notice-signed-out-elsewhere",
     "notice-signed-out",
 ];
 

@@ -13,6 +13,7 @@ const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/common.ftl"),
     include_str!("../../../web/en/method.ftl"),
     include_str!("../../../web/en/setup.ftl"),
+    include_str!("../../../web/en/security.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
     include_str!("../../../web/en/history.ftl"),

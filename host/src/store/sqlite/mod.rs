@@ -21,6 +21,7 @@ mod queries;
 mod read;
 mod releases;
 mod schema;
+mod second_factor;
 mod sites;
 mod uses;
 mod web;

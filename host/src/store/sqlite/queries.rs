@@ -239,6 +239,7 @@ mod tests {
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
     use crate::store::sqlite::links::{LINK, REPLACED};
+    use crate::store::sqlite::second_factor::{HALF_SIGN_IN, SECOND_FACTOR};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -313,6 +314,8 @@ mod tests {
             USERS_BY_EMAIL,
             LINK,
             REPLACED,
+            SECOND_FACTOR,
+            HALF_SIGN_IN,
         ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");
