@@ -177,7 +177,9 @@ impl Patrol {
         let now = self.now();
         // Hashing takes a while: what was looked at before it may have changed, and cannot any more.
         let owner = transaction.owner(user.id)?.ok_or(Error::WrongPassword)?;
-        if owner.multi_factor {
+        let factor = transaction.second_factor(owner.id)?;
+        // A password alone opens nothing for those who have a second factor, which this way cannot ask for.
+        if owner.multi_factor || factor.is_some_and(|factor| factor.confirmed.is_some()) {
             return Err(pat_required());
         }
         let unchanged = transaction

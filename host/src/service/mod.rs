@@ -44,6 +44,7 @@ mod releases;
 mod replay;
 mod request_id;
 mod review;
+mod second_factor;
 mod shadow;
 mod sites;
 mod statistics;
@@ -112,6 +113,7 @@ pub use review::{
     AuditReport, Doomed, EXAMINED, LARGEST_REVIEW, LARGEST_SELECTION, ReviewCursor, ReviewPage, ReviewQuery,
     ReviewedToken, Revocations,
 };
+pub use second_factor::{Enrolment, FirstStep, SecondFactor};
 pub use shadow::{ShadowChange, ShadowDifference, ShadowStatus};
 pub use sites::{NewSiteNames, SiteRef};
 pub use statistics::{Ending, SignIns, Statistics};

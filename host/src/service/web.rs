@@ -18,10 +18,11 @@ use patrol_policy::types::{
 use subtle::ConstantTimeEq as _;
 use zeroize::Zeroizing;
 
-use super::accounts::{BY_PASSWORD, anybody, judge_hash, refused, wrong};
+use super::accounts::{anybody, judge_hash, refused, wrong};
 use super::decision::invented;
 use super::directory::normalize;
 use super::events::AuditEvent;
+use super::second_factor::FirstStep;
 use super::{Caller, Error, Origin, Patrol};
 use crate::store::{AccountEpochs, Read, StoreError, Transaction, UserRow, WebRow, WebSession};
 
@@ -85,7 +86,8 @@ impl WebVisitor {
 }
 
 impl Patrol {
-    /// Signs in to the pages with user name and password. The tenant may be left out where there is only one.
+    /// Signs in to the pages with user name and password, as far as these are enough: whoever has a second factor, or is
+    /// to have one, shows it next. The tenant may be left out where there is only one.
     ///
     /// Slow on purpose: not to be called on a thread that answers others.
     ///
@@ -98,10 +100,10 @@ impl Patrol {
         user: &str,
         password: &Secret,
         origin: &Origin,
-    ) -> Result<WebSignIn, Error> {
+    ) -> Result<FirstStep, Error> {
         let mut about = None;
         self.judge_web_password(tenant, user, password, &mut about)
-            .and_then(|(user, epoch)| self.open_web(user.id, BY_PASSWORD, Some(epoch), origin))
+            .and_then(|(user, epoch)| self.first_step(&user, epoch, origin))
             .inspect_err(|error| self.note_web(SIGN_IN, about.as_ref(), error, origin))
     }
 

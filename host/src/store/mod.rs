@@ -18,6 +18,7 @@ mod pepper;
 mod releases;
 mod review;
 mod rows;
+mod second_factor;
 mod sites;
 pub mod sqlite;
 mod tenants;
@@ -45,6 +46,7 @@ pub use rows::{
     AuditEntry, AuditFilter, AuditHead, ClientRow, NewClientRow, NewTenant, NewUser, SessionRead, SessionRow,
     TenantRow, TokenFilter, TokenRead, TokenRow, UserRow,
 };
+pub use second_factor::{HalfSignIn, ReadSecondFactor, SecondFactorRow, WriteSecondFactor};
 pub use sites::{AuditHour, NewSite, ReadSites, SiteRow, SiteScope, WriteSites};
 pub use tenants::Tenants;
 pub use web::{ReadWeb, WebRow, WebSession, WriteWeb};
@@ -175,6 +177,7 @@ pub trait Read:
     + ReadPepper
     + ReadReleases
     + ReadReview
+    + ReadSecondFactor
     + ReadSites
     + ReadWeb
 {
@@ -266,6 +269,7 @@ pub trait Transaction:
     + WriteLinks
     + WritePepper
     + WriteReleases
+    + WriteSecondFactor
     + WriteSites
     + WriteWeb
 {

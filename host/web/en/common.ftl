@@ -41,5 +41,8 @@ problem-form = What was sent cannot be read as a form. Nothing was changed.
 problem-query = The address of this page is not complete or not understood.
 
 # What was done.
+notice-second-over = The second step took too long, or failed too often. Sign in again.
+notice-second-off = The second step is turned off.
+notice-signed-out-elsewhere = You are signed out everywhere else.
 notice-password-set = Your password is set. Sign in with it.
 notice-signed-out = You are signed out.

@@ -16,6 +16,7 @@ mod method;
 mod oidc;
 mod policy;
 mod review;
+mod second_factor;
 mod security;
 mod setup;
 mod sign_in;

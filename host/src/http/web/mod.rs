@@ -21,6 +21,7 @@ mod method;
 mod oidc;
 mod person;
 mod render;
+mod second_factor;
 mod setup;
 mod sign_in;
 mod strings;
@@ -79,6 +80,8 @@ pub(super) fn router(app: App) -> Router {
         .merge(method::routes())
         .merge(oidc::routes())
         .merge(setup::routes())
+        .merge(setup::routes())
+        .merge(second_factor::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())

@@ -154,6 +154,9 @@ const NOTICES: &[&str] = &[
     "notice-multi-factor-off",
     "notice-multi-factor-on",
     "notice-password-set",
+    "notice-second-off",
+    "notice-second-over",
+    "notice-signed-out-elsewhere",
     "notice-signed-out",
     "notice-token-ended",
     "notice-token-revoked",
@@ -257,6 +260,13 @@ impl Problem {
         self.frame = Some(Box::new(person.frame("problem-title", "")));
         self
     }
+
+    /// As a page of whoever asks.
+    fn to_anybody(mut self, web: &Web, headers: &HeaderMap) -> Self {
+        let zone = zone(web, headers);
+        self.frame = Some(Box::new(Frame::anonymous("problem-title", String::new(), zone)));
+        self
+    }
 }
 
 impl From<Error> for Problem {
@@ -307,19 +317,10 @@ impl IntoResponse for Problem {
 
 /// Any other path.
 pub(super) async fn no_such_page(State(web): State<Web>, headers: HeaderMap) -> Problem {
-    let mut problem = Problem::not_found();
-    let zone = zone(&web, &headers);
-    problem.frame = Some(Box::new(Frame::anonymous("problem-title", String::new(), zone)));
-    problem
+    Problem::not_found().to_anybody(&web, &headers)
 }
 
 /// A path that is not asked for in this way.
 pub(super) async fn no_such_method(State(web): State<Web>, headers: HeaderMap) -> Problem {
-    let mut problem = Problem::new(StatusCode::METHOD_NOT_ALLOWED, "problem-not-found");
-    problem.frame = Some(Frame::anonymous(
-        "problem-title",
-        String::new(),
-        zone(&web, &headers),
-    ));
-    problem
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "problem-not-found").to_anybody(&web, &headers)
 }

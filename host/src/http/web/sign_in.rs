@@ -14,9 +14,10 @@ use super::super::api::origin;
 use super::form::{Form, Query, secret};
 use super::person::{Person, SIGN_IN, zone};
 use super::render::{Frame, Problem, page_with, see_other, see_other_with};
+use super::second_factor::second;
 use super::strings::text;
 use super::{HOME, Web, guard, oidc};
-use crate::service::{Error, WebSignIn};
+use crate::service::{Error, FirstStep, WebSignIn};
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
@@ -144,7 +145,8 @@ async fn sign_in(
         })
         .await;
     match opened {
-        Ok((Ok(signed_in), credentials)) => enter(&signed_in, &credentials.next),
+        Ok((Ok(FirstStep::In(signed_in)), credentials)) => enter(&signed_in, &credentials.next),
+        Ok((Ok(FirstStep::Half(half)), credentials)) => second(&half, &credentials.next),
         Ok((Err(error), credentials)) => {
             let (status, message) = match error {
                 Error::WrongPassword => (StatusCode::UNAUTHORIZED, text("sign-in-wrong")),

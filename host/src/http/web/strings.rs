@@ -14,6 +14,8 @@ const ENGLISH: &[&str] = &[
     include_str!("../../../web/en/method.ftl"),
     include_str!("../../../web/en/oidc.ftl"),
     include_str!("../../../web/en/setup.ftl"),
+    include_str!("../../../web/en/setup.ftl"),
+    include_str!("../../../web/en/security.ftl"),
     include_str!("../../../web/en/sign-in.ftl"),
     include_str!("../../../web/en/tokens.ftl"),
     include_str!("../../../web/en/review.ftl"),

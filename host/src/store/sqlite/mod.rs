@@ -23,6 +23,7 @@ mod read;
 mod releases;
 mod review;
 mod schema;
+mod second_factor;
 mod sites;
 mod uses;
 mod web;

@@ -250,6 +250,7 @@ pub(super) mod tests {
     use crate::store::sqlite::oversight::{
         COUNT_BY_END, COUNT_EVENTS, HOUR_BACK, HOURS_BACK, USER_BACK, USERS_NAMED,
     };
+    use crate::store::sqlite::second_factor::{HALF_SIGN_IN, SECOND_FACTOR};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::web::WEB_ROW;
     use crate::store::sqlite::{OpenOptions, SqliteStore};
@@ -334,6 +335,8 @@ pub(super) mod tests {
             USERS_BY_EMAIL,
             LINK,
             REPLACED,
+            SECOND_FACTOR,
+            HALF_SIGN_IN,
         ] {
             let plan = plan(sql);
             assert!(!plan.contains("SCAN"), "{plan}");

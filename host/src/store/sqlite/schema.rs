@@ -38,6 +38,7 @@ const MIGRATIONS: &[&str] = &[
     FEDERATION,
     ONE_TIME_LINKS,
     TOKEN_PAGES,
+    SECOND_FACTORS,
 ];
 
 const VERSION_1: &str = "
@@ -315,6 +316,29 @@ CREATE INDEX token_due ON token (tenant, ended_at, lapses, id);
 CREATE INDEX token_page ON token (tenant, id);
 CREATE INDEX token_name ON token (tenant, title, id);
 CREATE INDEX token_used ON token (tenant, last_used, id);
+";
+
+/// Second factors, sealed; recovery codes that are not used up; and sign-ins that wait for the second step.
+const SECOND_FACTORS: &str = "
+CREATE TABLE second_factor (
+    owner INTEGER PRIMARY KEY REFERENCES user (key),
+    sealed BLOB NOT NULL,
+    confirmed_at INTEGER,
+    last_step INTEGER NOT NULL DEFAULT 0
+) STRICT;
+CREATE TABLE recovery_code (
+    owner INTEGER NOT NULL REFERENCES user (key),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    PRIMARY KEY (owner, digest)
+) STRICT, WITHOUT ROWID;
+CREATE TABLE half_sign_in (
+    id BLOB PRIMARY KEY CHECK (length(id) = 16),
+    owner INTEGER NOT NULL REFERENCES user (key),
+    digest BLOB NOT NULL CHECK (length(digest) = 32),
+    password_epoch INTEGER NOT NULL,
+    expires INTEGER NOT NULL,
+    tries INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
 ";
 
 /// The schema version that this build reads and writes.
