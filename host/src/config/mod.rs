@@ -2,6 +2,7 @@
 
 mod error;
 mod examine;
+mod notices;
 mod pattern;
 mod rules;
 mod schema;
@@ -21,6 +22,7 @@ use crate::release::PublicKey;
 use crate::time::Millis;
 pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
+pub use notices::{MailConfig, MailTls, NoticeConfig};
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
 pub(crate) use schema::{list, nearest};
@@ -47,6 +49,8 @@ pub struct Config {
     pub api: ApiConfig,
     /// `[journal]`: what is kept of decisions to rehearse policies by.
     pub journal: JournalConfig,
+    /// `[notices]`: who is told of tokens that are about to end, or were revoked.
+    pub notices: NoticeConfig,
 }
 
 /// Where `patrol serve` listens.

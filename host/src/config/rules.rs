@@ -1,6 +1,7 @@
 //! What values may be, alone and together. Found in a configuration however it was made; where it was read from a
 //! file, [`examine`](super::examine()) says at which line.
 
+mod notices;
 mod route;
 
 use std::net::SocketAddr;
@@ -56,6 +57,7 @@ impl Config {
         self.check_identity(&mut found);
         self.check_api(&mut found);
         self.check_journal(&mut found);
+        found.within([key("notices")], |found| notices::check(&self.notices, found));
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
                 route::check(route, found)

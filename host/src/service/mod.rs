@@ -29,6 +29,7 @@ mod gateway;
 mod governing;
 mod housekeeping;
 mod moves;
+mod notices;
 mod pepper;
 mod policies;
 mod question;
@@ -84,6 +85,9 @@ pub use events::{Caller, Origin, Outcome};
 pub use exchange::{Answer, Asked, Exchange, Matches, Presented, Undecodable, Verdict, Yes};
 pub use governing::{Ended, Governing};
 pub use housekeeping::{Housekeeping, ServeLock};
+pub use notices::{
+    Named, Notice, NoticeChannel, NoticeEnd, NoticeKind, NoticeReader, NoticeRevocation, NoticeToken,
+};
 pub use pepper::PepperState;
 pub use policies::PassedOver;
 pub use recorder::Listener;

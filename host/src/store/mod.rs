@@ -10,6 +10,7 @@
 //! * **Forward only.** Last-used times never move back, an end mark is never removed or changed.
 
 mod accounts;
+mod notices;
 mod pepper;
 mod releases;
 mod rows;
@@ -28,6 +29,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
+pub use notices::{EndingFilter, NoticeKey, ReadNotices, WriteNotices};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
 pub use rows::{
@@ -153,7 +155,7 @@ pub trait ReadRecords: Send {
 }
 
 /// Everything that can be read, consistently.
-pub trait Read: ReadRecords + ReadAccounts + ReadPepper + ReadReleases + ReadSites {
+pub trait Read: ReadRecords + ReadAccounts + ReadNotices + ReadPepper + ReadReleases + ReadSites {
     /// How many tokens of these tenants are live, and how many of these end by then if they are not used again. Looks
     /// at all of them.
     fn count_tokens(&self, tenants: &Tenants, rule: LiveRule, ending_by: Timestamp) -> Result<(u64, u64)>;
@@ -235,7 +237,7 @@ pub trait WriteRecords: ReadRecords {
 
 /// Everything that can be written, atomically. Reads see what the transaction wrote.
 pub trait Transaction:
-    Read + WriteRecords + WriteAccounts + WritePepper + WriteReleases + WriteSites
+    Read + WriteRecords + WriteAccounts + WriteNotices + WritePepper + WriteReleases + WriteSites
 {
     /// Notes a use of a token as part of this transaction, forward only.
     fn put_use(&mut self, id: Id, at: Timestamp, from: Option<&str>) -> Result<()>;

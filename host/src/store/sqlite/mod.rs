@@ -12,6 +12,7 @@ mod cache;
 mod columns;
 mod connections;
 mod error;
+mod notices;
 mod open;
 mod pepper;
 mod queries;

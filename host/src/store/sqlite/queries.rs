@@ -236,6 +236,7 @@ mod tests {
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
+    use crate::store::sqlite::notices::{ENDED_IN_TENANT, ENDED_OF_OWNER, ENDING};
     use crate::store::sqlite::sites::{AUDIT_HOUR, AUDIT_HOURS, SITES, USERS_PAGE};
     use crate::store::sqlite::{OpenOptions, SqliteStore};
 
@@ -315,6 +316,19 @@ mod tests {
             "{plan}"
         );
         assert!(plan.contains("u USING INDEX user_deleted"), "{plan}");
+    }
+
+    #[test]
+    fn tokens_about_to_end_are_found_by_when_they_do_and_those_of_a_scope_by_their_owners() {
+        let ending = plan(ENDING);
+        let range = "k USING INDEX token_due (<expr>>? AND <expr><?)";
+        assert!(ending.contains(range) && !ending.contains("SCAN"), "{ending}");
+        assert!(!ending.contains("TEMP B-TREE"), "{ending}");
+        for sql in [ENDED_IN_TENANT, ENDED_OF_OWNER] {
+            let plan = plan(sql);
+            assert!(plan.contains("k USING INDEX token_owner (owner=?)"), "{plan}");
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
     }
 
     #[test]

@@ -34,6 +34,7 @@ const MIGRATIONS: &[&str] = &[
     PROVEN_RELEASES,
     DUE_BY_OWNER,
     PEPPER,
+    NOTICES,
 ];
 
 const VERSION_1: &str = "
@@ -242,6 +243,28 @@ CREATE INDEX token_owner ON token (owner, ended_at, owner_epoch + tenant_epoch,
 
 /// How to tell the pepper, which is not here, from another.
 const PEPPER: &str = "ALTER TABLE meta ADD COLUMN pepper_check BLOB CHECK (length(pepper_check) = 32);";
+
+/// Notices that were taken to be sent, before they were, and how far each channel has come in the audit trail.
+///
+/// * `due` is the end that was told, in ms; of a revocation, the number of its audit entry. A token has its end told
+///   again for the same `cause` once the one that was told is past: it was used, and comes near its end once more.
+/// * Without an `outcome` it is not known: the process ended between taking and sending, or after.
+const NOTICES: &str = "
+CREATE TABLE notice (
+    subject BLOB NOT NULL CHECK (length(subject) = 16),
+    channel TEXT NOT NULL CHECK (channel IN ('webhook', 'mail')),
+    cause TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    taken_at INTEGER NOT NULL,
+    outcome TEXT,
+    PRIMARY KEY (subject, channel, cause, due)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_taken ON notice (taken_at);
+CREATE TABLE notice_mark (
+    channel TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+";
 
 /// The schema version that this build reads and writes.
 pub(super) fn current_version() -> i64 {
