@@ -118,10 +118,10 @@ fn what_has_ended_is_not_about_to() {
     let receiver = Receiver::new(Answer::Status(200));
     let deployment = telling(&receiver.url());
     let soon = START + 3 * DAY;
-    deployment.issue_until(deployment.bob, "lapses", START + DAY);
+    let _ = deployment.issue_until(deployment.bob, "lapses", START + DAY);
     let revoked = deployment.issue_until(deployment.bob, "revoked", soon);
     deployment.patrol.revoke(&operator(), id(&revoked)).unwrap();
-    deployment.issue_until(deployment.alice, "of a method that is no more", soon);
+    let _ = deployment.issue_until(deployment.alice, "of a method that is no more", soon);
     let scope = patrol_policy::types::Scope::Owner(deployment.alice);
     deployment
         .patrol
@@ -136,7 +136,7 @@ fn many_are_told_of_page_by_page() {
     let receiver = Receiver::new(Answer::Status(200));
     let deployment = telling(&receiver.url());
     for number in 0..120 {
-        deployment.issue(deployment.bob, &format!("t{number}"));
+        let _ = deployment.issue(deployment.bob, &format!("t{number}"));
     }
     deployment.clock.set(START + 9 * DAY);
     assert_eq!(send_webhooks(&deployment), 120);

@@ -254,7 +254,7 @@ fn a_tenant_s_change_of_method_is_mailed_to_those_who_are_named() {
     });
     send(&deployment);
     for number in 0..20 {
-        deployment.issue(deployment.bob, &format!("t{number}"));
+        let _ = deployment.issue(deployment.bob, &format!("t{number}"));
     }
     let scope = Scope::Tenant(deployment.tenant);
     deployment
@@ -290,7 +290,7 @@ fn mail_waits_for_its_server_its_password_and_its_privacy() {
         use std::os::unix::fs::OpenOptionsExt as _;
         let _ = std::fs::remove_file(&path);
         let file = std::fs::OpenOptions::new()
-            .create(true)
+            .create_new(true)
             .write(true)
             .mode(0o600)
             .open(&path);
@@ -318,7 +318,7 @@ fn mail_waits_for_its_server_its_password_and_its_privacy() {
         assert_eq!(send(&deployment), 0);
         assert!(smtp.messages().is_empty() && outcomes(&deployment).is_empty());
     };
-    deployment.issue_until(deployment.bob, "nightly", START + 3 * DAY);
+    let _ = deployment.issue_until(deployment.bob, "nightly", START + 3 * DAY);
     waits();
     write("wrong\n");
     waits();

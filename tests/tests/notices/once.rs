@@ -18,7 +18,7 @@ use super::support::{outcomes, send_webhooks, telling, with};
 fn two_to_tell(deployment: &Deployment) {
     // Whoever is to be told is told from now on.
     send_webhooks(deployment);
-    deployment.issue_until(deployment.bob, "ends soon", START + 3 * DAY);
+    let _ = deployment.issue_until(deployment.bob, "ends soon", START + 3 * DAY);
     let revoked = deployment.issue(deployment.bob, "revoked");
     deployment.patrol.revoke(&operator(), id(&revoked)).unwrap();
 }
@@ -115,7 +115,7 @@ fn an_answer_that_is_no_yes_is_an_answer() {
 fn a_receiver_that_does_not_answer_is_not_waited_for_for_long_and_not_told_again() {
     let receiver = Receiver::new(Answer::Never);
     let deployment = telling(&receiver.url());
-    deployment.issue_until(deployment.bob, "ends soon", START + 3 * DAY);
+    let _ = deployment.issue_until(deployment.bob, "ends soon", START + 3 * DAY);
     let started = Instant::now();
     assert_eq!(send_webhooks(&deployment), 0);
     assert!(started.elapsed() > Duration::from_secs(9) && started.elapsed() < Duration::from_secs(20));
@@ -147,7 +147,7 @@ fn a_notice_is_signed_by_the_secret_in_a_file_for_nobody_else() {
     let write = |mode| {
         let _ = std::fs::remove_file(&path);
         let file = std::fs::OpenOptions::new()
-            .create(true)
+            .create_new(true)
             .write(true)
             .mode(mode)
             .open(&path);
@@ -158,7 +158,7 @@ fn a_notice_is_signed_by_the_secret_in_a_file_for_nobody_else() {
         webhook_secret_file: Some(path.clone()),
         ..NoticeConfig::default()
     });
-    deployment.issue_until(deployment.bob, "\"} X: y\u{202e}", START + 3 * DAY);
+    let _ = deployment.issue_until(deployment.bob, "\"} X: y\u{202e}", START + 3 * DAY);
     // Without the secret, or where others know it, nothing is sent, and nothing is lost.
     assert_eq!(send_webhooks(&deployment), 0);
     write(0o644);

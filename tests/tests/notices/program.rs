@@ -14,13 +14,14 @@ fn program(settings: &str) -> Program {
     let program = Program::new();
     let text = format!("[policy]\ndeadline = \"5s\"\n\n{settings}");
     fs::write(program.configuration(), text).unwrap();
-    program.json(&["tenant", "create", "acme", "--auth-method", "password"]);
+    program.json(&["tenant", "create", "acme"]);
     program.json(&[
         "user",
         "create",
-        "bob",
         "--tenant",
         "acme",
+        "--name",
+        "bob",
         "--email",
         "bob@example.com",
     ]);

@@ -85,7 +85,7 @@ fn a_change_of_method_is_one_notice_however_many_tokens_it_ends() {
     }
     assert_eq!(send_webhooks(&deployment), 0, "the first look begins at the end");
     for number in 0..8 {
-        deployment.issue(deployment.alice, &format!("t{number}"));
+        let _ = deployment.issue(deployment.alice, &format!("t{number}"));
     }
     let scope = Scope::Tenant(deployment.tenant);
     deployment
@@ -108,7 +108,7 @@ fn a_change_of_method_is_one_notice_however_many_tokens_it_ends() {
     // The same of one user, where those that the tenant's change had ended do not count again.
     deployment.clock.advance(1_000);
     for number in 0..3 {
-        deployment.issue(deployment.bob, &format!("u{number}"));
+        let _ = deployment.issue(deployment.bob, &format!("u{number}"));
     }
     let scope = Scope::Owner(deployment.bob);
     deployment
