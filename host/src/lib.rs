@@ -57,7 +57,7 @@
 //! # Layers
 //!
 //! Each knows only those below: `cli`; [`http`](mod@http), [`doors`] and [`layer`]; [`gate`] and, beside it,
-//! [`scenario`] and [`control`]; [`service`]; then `policy` and `store`. A test holds them to it.
+//! [`scenario`], [`control`] and `notices`; [`service`]; then `policy` and `store`. A test holds them to it.
 
 mod accept;
 #[doc(hidden)]
@@ -71,6 +71,8 @@ pub mod http;
 pub mod journal;
 mod key_text;
 pub mod layer;
+#[doc(hidden)]
+pub mod notices;
 #[doc(hidden)]
 pub mod policy;
 mod private_file;

@@ -25,6 +25,7 @@ use crate::control::{self, Desk, Socket};
 use crate::doors::{fastcgi, grpc, spop};
 use crate::gate::{Gate, Listener, Meters};
 use crate::http;
+use crate::notices::Courier;
 use crate::service::{Housekeeping, Patrol, ServeLock, Watchman};
 
 const EXAMPLES: &str = "\
@@ -86,6 +87,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
     let control = control(&patrol, &lock)?;
     let housekeeping = Housekeeping::start(&patrol).context("cannot start a thread")?;
     let watchman = Watchman::start(&patrol, &lock).context("cannot start a thread")?;
+    let courier = Courier::start(&patrol, &lock).context("cannot start a thread")?;
     let bookkeeping = config.metrics.map(|_| http::Bookkeeping::start(&gate));
     let bookkeeping = bookkeeping.transpose().context("cannot start a thread")?;
     let runtime = tokio::runtime::Builder::new_multi_thread()
@@ -113,7 +115,7 @@ pub(super) fn run(session: &mut Session, args: &ServeArgs) -> anyhow::Result<Exi
         Ended::InOrder => drop(runtime),
         Ended::AtOnce => runtime.shutdown_background(),
     }
-    drop((bookkeeping, watchman, housekeeping));
+    drop((bookkeeping, courier, watchman, housekeeping));
     // Not left to the last owner, which may be work that goes on for a moment.
     if let Err(error) = patrol.flush() {
         tracing::error!(%error, "last uses and refusals could not be written");

@@ -4,6 +4,7 @@ mod error;
 mod examine;
 mod federation;
 mod network;
+mod notices;
 mod pattern;
 mod rules;
 mod schema;
@@ -25,6 +26,7 @@ pub use error::ConfigError;
 pub use examine::{Examined, Mistake, examine};
 pub use federation::{Algorithm, GatewayConfig, JwtConfig, Match, OidcConfig};
 pub use network::Network;
+pub use notices::{MailConfig, MailTls, NoticeConfig};
 pub(crate) use pattern::Pattern;
 pub(crate) use rules::FORMS;
 pub(crate) use schema::{list, nearest};
@@ -53,6 +55,8 @@ pub struct Config {
     pub web: WebConfig,
     /// `[journal]`: what is kept of decisions to rehearse policies by.
     pub journal: JournalConfig,
+    /// `[notices]`: who is told of tokens that are about to end, or were revoked.
+    pub notices: NoticeConfig,
 }
 
 /// Where `patrol serve` listens.

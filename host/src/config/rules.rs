@@ -2,6 +2,7 @@
 //! file, [`examine`](super::examine()) says at which line.
 
 mod federation;
+mod notices;
 mod route;
 
 use std::net::SocketAddr;
@@ -60,6 +61,7 @@ impl Config {
         self.check_api(&mut found);
         self.check_web(&mut found);
         self.check_journal(&mut found);
+        found.within([key("notices")], |found| notices::check(&self.notices, found));
         for (index, route) in self.routes.iter().enumerate() {
             found.within([key("route"), Step::Index(index)], |found| {
                 route::check(route, found)

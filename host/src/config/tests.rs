@@ -53,6 +53,13 @@ fn the_readme_shows_every_setting_with_its_default() {
     } = everything.server;
     assert!(grpc.is_some() && spop.is_some() && fastcgi.is_some() && metrics.is_some());
     assert!(everything.api.public_url.is_some());
+    let notices = everything.notices;
+    assert!(notices.webhook.is_some() && notices.webhook_secret_file.is_some());
+    assert!(
+        notices
+            .mail
+            .is_some_and(|mail| mail.user.is_some() && mail.password_file.is_some())
+    );
 }
 
 #[test]

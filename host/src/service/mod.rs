@@ -33,6 +33,7 @@ mod housekeeping;
 mod kept;
 mod links;
 mod moves;
+mod notices;
 mod oversight;
 mod pepper;
 mod policies;
@@ -99,6 +100,9 @@ pub use history::{EndedToken, EndedTokens};
 pub use housekeeping::{Housekeeping, ServeLock};
 pub use kept::AsOf;
 pub use links::{FirstNames, Link};
+pub use notices::{
+    Named, Notice, NoticeChannel, NoticeEnd, NoticeKind, NoticeReader, NoticeRevocation, NoticeToken,
+};
 pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;
 pub use policies::PassedOver;

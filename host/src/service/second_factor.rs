@@ -47,7 +47,7 @@ const ALPHABET: &[u8; 32] = b"0123456789abcdefghjkmnpqrstvwxyz";
 #[derive(Debug)]
 pub enum FirstStep {
     /// The password is all that is asked for.
-    In(WebSignIn),
+    In(Box<WebSignIn>),
     /// The second factor is next. What the browser keeps meanwhile, and nobody else.
     Half(Secret),
 }

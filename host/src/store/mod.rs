@@ -13,6 +13,7 @@ mod accounts;
 mod federation;
 mod history;
 mod links;
+mod notices;
 mod oversight;
 mod pepper;
 mod releases;
@@ -38,6 +39,7 @@ pub use accounts::{
 pub use federation::{Account, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
 pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
+pub use notices::{EndingFilter, EndingPlace, NoticeKey, ReadNotices, WriteNotices};
 pub use oversight::{AuditBack, EndsBy, EventCount, ReadOversight, TokenCount, Used};
 pub use pepper::{ReadPepper, WritePepper};
 pub use releases::{ActivationRow, ReadReleases, ReleaseRow, WriteReleases};
@@ -173,6 +175,7 @@ pub trait Read:
     + ReadFederation
     + ReadHistory
     + ReadLinks
+    + ReadNotices
     + ReadOversight
     + ReadPepper
     + ReadReleases
@@ -267,6 +270,7 @@ pub trait Transaction:
     + WriteAccounts
     + WriteFederation
     + WriteLinks
+    + WriteNotices
     + WritePepper
     + WriteReleases
     + WriteSecondFactor

@@ -47,7 +47,7 @@ const NOTHING: Vec<String> = Vec::new();
 
 #[test]
 fn doors_gate_and_scenarios_stand_on_the_service_alone() {
-    for module in ["http", "doors", "gate", "layer", "scenario", "control"] {
+    for module in ["http", "doors", "gate", "layer", "scenario", "control", "notices"] {
         let below = [
             "crate::store",
             "crate::policy",
@@ -139,6 +139,17 @@ fn nobody_knows_who_stands_above() {
                 "crate::http",
                 "crate::doors",
                 "crate::layer",
+                "crate::cli",
+            ],
+        ),
+        (
+            "notices",
+            &[
+                "crate::gate",
+                "crate::http",
+                "crate::doors",
+                "crate::layer",
+                "crate::control",
                 "crate::cli",
             ],
         ),

@@ -262,7 +262,7 @@ impl Problem {
     }
 
     /// As a page of whoever asks.
-    fn to_anybody(mut self, web: &Web, headers: &HeaderMap) -> Self {
+    fn for_anybody(mut self, web: &Web, headers: &HeaderMap) -> Self {
         let zone = zone(web, headers);
         self.frame = Some(Box::new(Frame::anonymous("problem-title", String::new(), zone)));
         self
@@ -317,10 +317,10 @@ impl IntoResponse for Problem {
 
 /// Any other path.
 pub(super) async fn no_such_page(State(web): State<Web>, headers: HeaderMap) -> Problem {
-    Problem::not_found().to_anybody(&web, &headers)
+    Problem::not_found().for_anybody(&web, &headers)
 }
 
 /// A path that is not asked for in this way.
 pub(super) async fn no_such_method(State(web): State<Web>, headers: HeaderMap) -> Problem {
-    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "problem-not-found").to_anybody(&web, &headers)
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "problem-not-found").for_anybody(&web, &headers)
 }

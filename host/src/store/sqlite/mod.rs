@@ -15,6 +15,7 @@ mod error;
 mod federation;
 mod history;
 mod links;
+mod notices;
 mod open;
 mod oversight;
 mod pepper;

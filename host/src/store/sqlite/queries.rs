@@ -247,6 +247,7 @@ pub(super) mod tests {
     use crate::store::sqlite::connections::Lent as _;
     use crate::store::sqlite::history::{ENDED_OF, UNMARKED_OF};
     use crate::store::sqlite::links::{LINK, REPLACED};
+    use crate::store::sqlite::notices::{ENDED_IN_TENANT, ENDED_OF_OWNER, ENDING};
     use crate::store::sqlite::oversight::{
         COUNT_BY_END, COUNT_EVENTS, HOUR_BACK, HOURS_BACK, USER_BACK, USERS_NAMED,
     };
@@ -389,6 +390,23 @@ pub(super) mod tests {
             "{plan}"
         );
         assert!(plan.contains("u USING INDEX user_deleted"), "{plan}");
+    }
+
+    #[test]
+    fn tokens_about_to_end_are_found_by_when_they_do_and_those_of_a_scope_by_their_owners() {
+        let ending = plan(ENDING);
+        let range = "k USING INDEX token_due (tenant=? AND ended_at=? AND lapses>? AND lapses<?)";
+        assert!(ending.contains(range) && !scans_tokens(&ending), "{ending}");
+        // Sorting would look at all of what a page is only a part of.
+        assert!(
+            !ending.contains("SCAN u") && !ending.contains("TEMP B-TREE"),
+            "{ending}"
+        );
+        for sql in [ENDED_IN_TENANT, ENDED_OF_OWNER] {
+            let plan = plan(sql);
+            assert!(plan.contains("k USING INDEX token_owner (owner=?)"), "{plan}");
+            assert!(!plan.contains("SCAN"), "{plan}");
+        }
     }
 
     #[test]

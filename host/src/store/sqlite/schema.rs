@@ -39,6 +39,7 @@ const MIGRATIONS: &[&str] = &[
     ONE_TIME_LINKS,
     TOKEN_PAGES,
     SECOND_FACTORS,
+    NOTICES,
 ];
 
 const VERSION_1: &str = "
@@ -338,6 +339,28 @@ CREATE TABLE half_sign_in (
     password_epoch INTEGER NOT NULL,
     expires INTEGER NOT NULL,
     tries INTEGER NOT NULL DEFAULT 0
+) STRICT, WITHOUT ROWID;
+";
+
+/// Notices that were taken to be sent, before they were, and how far each channel has come in the audit trail.
+///
+/// * `due` is the end that was told, in ms; of a revocation, the number of its audit entry. A token has its end told
+///   again for the same `cause` once the one that was told is past: it was used, and comes near its end once more.
+/// * Without an `outcome` it is not known: the process ended between taking and sending, or after.
+const NOTICES: &str = "
+CREATE TABLE notice (
+    subject BLOB NOT NULL CHECK (length(subject) = 16),
+    channel TEXT NOT NULL CHECK (channel IN ('webhook', 'mail')),
+    cause TEXT NOT NULL,
+    due INTEGER NOT NULL,
+    taken_at INTEGER NOT NULL,
+    outcome TEXT,
+    PRIMARY KEY (subject, channel, cause, due)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX notice_taken ON notice (taken_at);
+CREATE TABLE notice_mark (
+    channel TEXT PRIMARY KEY,
+    seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
 
