@@ -252,7 +252,7 @@ impl Patrol {
         if !owner.multi_factor && factor.is_none_or(|factor| factor.confirmed.is_none()) {
             return self
                 .open_web(user.id, BY_PASSWORD, Some(epoch), origin)
-                .map(FirstStep::In);
+                .map(|opened| FirstStep::In(Box::new(opened)));
         }
         let id = self.new_id()?;
         let mut bytes = Zeroizing::new([0; 32]);
