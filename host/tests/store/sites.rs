@@ -206,7 +206,7 @@ fn a_data_file_from_before_there_were_sites_gets_one_for_each_tenant() {
     }
     connection
         .execute_batch(
-            "DROP INDEX user_page; DROP INDEX audit_hour;
+            "DROP INDEX user_page; DROP INDEX user_email; DROP INDEX audit_hour;
              ALTER TABLE user DROP COLUMN password_epoch; ALTER TABLE meta DROP COLUMN pepper_check;
              DROP INDEX token_due; DROP INDEX token_page; DROP INDEX token_name; DROP INDEX token_used;
              ALTER TABLE token DROP COLUMN lapses; ALTER TABLE token DROP COLUMN title;

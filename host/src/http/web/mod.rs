@@ -80,7 +80,6 @@ pub(super) fn router(app: App) -> Router {
         .merge(method::routes())
         .merge(oidc::routes())
         .merge(setup::routes())
-        .merge(setup::routes())
         .merge(second_factor::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
