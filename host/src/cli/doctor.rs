@@ -265,6 +265,7 @@ fn permissions(data: &Path, directory: &fs::Metadata, findings: &mut Findings) {
         "patrol.db-shm",
         "identity.key",
         "pepper.key",
+        "web.key",
         "control.sock",
     ] {
         let path = data.join(name);

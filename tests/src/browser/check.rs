@@ -147,10 +147,14 @@ impl Chromium {
         self.listen();
         let documents = &self.seen.documents;
         let refused = |complaint: &String| {
+            // Of a page, or of a form that a script sent: what is shown says it.
             complaint.contains("the server responded with a status of")
-                && documents
+                && (documents
                     .iter()
                     .any(|document| complaint.starts_with(&format!("{document} ")))
+                    || ["409", "422"]
+                        .iter()
+                        .any(|status| complaint.contains(&format!("a status of {status} "))))
         };
         let complaints = self.seen.complaints.iter().filter(|one| !refused(one));
         let complaints = complaints.cloned().collect();

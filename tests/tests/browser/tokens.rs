@@ -94,9 +94,7 @@ fn a_change_of_method_ends_the_tokens_and_the_session() {
     let Some(stage) = Stage::with("bob") else { return };
     let secret = stage.make_token("doomed");
     assert_eq!(stage.use_through_nginx(&secret).status, 200);
-    stage
-        .patrol
-        .json(&["tenant", "set-auth-method", "acme", "saml", "--yes"]);
+    stage.patrol.json(&["tenant", "set-auth-method", "acme", "saml"]);
     assert_eq!(stage.use_through_nginx(&secret).status, 401);
     stage.chromium.reload();
     stage.chromium.arrive("/ui/sign-in");

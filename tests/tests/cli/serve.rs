@@ -70,11 +70,13 @@ fn the_commands_that_it_proposes_lead_to_the_first_token() {
         .stderr(Stdio::null())
         .spawn()
         .unwrap();
-    // The last line of what it says is the one with curl.
+    // The last line of what it says is the one with curl, the first a link, which is no command.
     let mut commands = Vec::new();
     for line in BufReader::new(child.stdout.take().unwrap()).lines() {
         let line = line.unwrap();
-        if let Some(command) = line.strip_prefix("  ") {
+        if let Some(command) = line.strip_prefix("  ")
+            && !command.starts_with("http://")
+        {
             commands.push(command.to_owned());
         }
         if line.contains("curl") {

@@ -14,7 +14,7 @@ const METHODS: [&str; 6] = ["get", "post", "put", "delete", "patch", "options"];
 fn a_path_that_leads_nowhere_is_a_404_and_below_api_only_sessions_learn_it() {
     let it = Deployment::new();
     let listener = Listener::start(&it.patrol);
-    for path in ["/", "/x", "/healthz/x", "/api"] {
+    for path in ["/x", "/healthz/x", "/api", "/uix"] {
         let answer = send(listener.address, &format!("GET {path}"), &[], b"").unwrap();
         assert_problem(&answer, 404, "E_404_NOT_FOUND");
     }

@@ -109,3 +109,24 @@ fn who_signs_in_by_other_means_does_not_by_password() {
         .unwrap();
     assert_eq!(site.browser().sign_in("bob", PASSWORD).answer.status, 401);
 }
+
+#[test]
+fn who_sends_no_session_is_not_told_to_forget_one() {
+    let site = Site::new();
+    let mut browser = site.browser();
+    let told = |page: &patrol_tests::web::Page| {
+        let cookies = page
+            .answer
+            .headers
+            .iter()
+            .filter(|(name, _)| name == "set-cookie");
+        cookies.filter(|(_, value)| value.starts_with(SESSION)).count()
+    };
+    // As a browser does with the form of another site.
+    assert_eq!(told(&browser.post("/ui/tokens/new", &[("name", "x")])), 0);
+    assert_eq!(told(&browser.get_only("/ui/sign-in")), 0);
+    for path in ["/ui/tokens", "/ui/sign-in"] {
+        browser.cookies.insert(SESSION.to_owned(), "over".to_owned());
+        assert_eq!(told(&browser.get_only(path)), 1, "{path}");
+    }
+}

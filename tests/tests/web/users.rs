@@ -278,3 +278,36 @@ fn a_long_list_has_pages() {
     names.extend(second.texts("tbody th"));
     assert!(names.is_sorted());
 }
+
+#[test]
+fn a_password_is_reset_by_a_link_that_is_shown_once() {
+    let site = Site::new();
+    let mut alice = site.signed_in("alice");
+    let path = format!("{USERS}/{}/reset", site.bob);
+    let page = alice.get(&path);
+    let page = alice.submit(&page, &path, &[]);
+    assert_eq!(page.answer.status, 200, "{page:?}");
+    assert_eq!(page.answer.header("cache-control"), Some("no-store"));
+    let link = page.text("textarea.secret");
+    assert!(link.starts_with("/ui/password?link="), "{link}");
+    assert_eq!(site.browser().get(&link).answer.status, 200);
+    assert_eq!(
+        site.last_event("create_password_link")["initiatingUserDisplayName"],
+        "alice"
+    );
+    // A look at the page makes none, nor shows one again.
+    assert!(!alice.get(&path).answer.body.contains("link="));
+    assert_eq!(site.events("create_password_link").len(), 1);
+
+    act(&mut alice, site.bob, "disable", ("name", ""));
+    let page = alice.get(&path);
+    assert_eq!(alice.submit(&page, &path, &[]).answer.status, 422);
+    let theirs = elsewhere(&site);
+    let path = format!("{USERS}/{theirs}/reset");
+    assert_eq!(alice.get_only(&path).answer.status, 404);
+    let csrf = page.fields("/ui/sign-out").remove(0).1;
+    assert_eq!(alice.post(&path, &[("csrf", &csrf)]).answer.status, 404);
+    assert_eq!(site.events("create_password_link").len(), 1);
+    let mut bob = site.browser();
+    assert_eq!(bob.get_only(&path).answer.status, 303);
+}

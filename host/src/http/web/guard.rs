@@ -79,15 +79,24 @@ fn header(cookie: &Cookie<'_>) -> HeaderValue {
 
 /// The value of a cookie that is there exactly once: two could be told apart by nobody.
 pub(super) fn sent(headers: &HeaderMap, name: &str) -> Option<Secret> {
-    let values = headers.get_all(axum::http::header::COOKIE).iter();
-    let pairs = values.flat_map(|value| value.as_bytes().split(|byte| *byte == b';'));
-    let mut found = pairs.filter_map(|pair| {
+    let mut found = values(headers, name);
+    let value = found.next().filter(|value| !value.is_empty())?;
+    found.next().is_none().then(|| Secret::new(value.to_vec()))
+}
+
+/// Whether a cookie is there at all.
+pub(super) fn sends(headers: &HeaderMap, name: &str) -> bool {
+    values(headers, name).next().is_some()
+}
+
+fn values<'a>(headers: &'a HeaderMap, name: &'a str) -> impl Iterator<Item = &'a [u8]> {
+    let lines = headers.get_all(axum::http::header::COOKIE).iter();
+    let pairs = lines.flat_map(|line| line.as_bytes().split(|byte| *byte == b';'));
+    pairs.filter_map(move |pair| {
         let at = pair.iter().position(|byte| *byte == b'=')?;
         let (known, value) = pair.split_at_checked(at)?;
         (known.trim_ascii() == name.as_bytes()).then(|| value.trim_ascii().strip_prefix(b"="))?
-    });
-    let value = found.next().filter(|value| !value.is_empty())?;
-    found.next().is_none().then(|| Secret::new(value.to_vec()))
+    })
 }
 
 /// Random text for a cookie.

@@ -1,6 +1,7 @@
 //! Whoever looks at a page.
 
 use axum::extract::FromRequestParts;
+use axum::http::header::SET_COOKIE;
 use axum::http::request::Parts;
 use axum::http::{HeaderMap, Method, Uri};
 use axum::response::{IntoResponse, Redirect, Response};
@@ -124,10 +125,18 @@ fn sign_in_first(parts: &Parts) -> Response {
         format!("?next={next}")
     };
     let mut response = Redirect::to(&format!("{SIGN_IN}{query}")).into_response();
+    forget_session(&parts.headers, &mut response);
     response
-        .headers_mut()
-        .append(axum::http::header::SET_COOKIE, guard::no_cookie(guard::SESSION));
-    response
+}
+
+/// Has a browser forget a session that it sent and that is not good. One that it did not send stays: the browser holds it
+/// back where another site has sent it here, and that site is not to sign anybody out.
+pub(super) fn forget_session(sent: &HeaderMap, response: &mut Response) {
+    if guard::sends(sent, guard::SESSION) {
+        response
+            .headers_mut()
+            .append(SET_COOKIE, guard::no_cookie(guard::SESSION));
+    }
 }
 
 fn back(method: &Method, uri: &Uri) -> Option<String> {

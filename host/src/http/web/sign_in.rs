@@ -12,7 +12,7 @@ use serde::Deserialize;
 
 use super::super::api::origin;
 use super::form::{Form, Query, secret};
-use super::person::{Person, SIGN_IN, zone};
+use super::person::{Person, SIGN_IN, forget_session, zone};
 use super::render::{Frame, Problem, page_with, see_other, see_other_with};
 use super::second_factor::second;
 use super::strings::text;
@@ -107,9 +107,7 @@ async fn form(
             .append(SET_COOKIE, guard::cookie(guard::VISIT, &value));
     }
     // Who signs in again does so with no session, not even one that has ended: the form's token is the visit's.
-    response
-        .headers_mut()
-        .append(SET_COOKIE, guard::no_cookie(guard::SESSION));
+    forget_session(headers, &mut response);
     response
 }
 

@@ -3,6 +3,7 @@
 mod audit;
 mod overview;
 mod policy;
+mod reset;
 mod tokens;
 mod users;
 
@@ -23,6 +24,7 @@ pub(super) fn routes() -> Router<Web> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
+        .merge(reset::routes())
         .merge(tokens::routes())
         .merge(users::routes())
 }
