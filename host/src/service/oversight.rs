@@ -52,7 +52,7 @@ pub struct AuditPage {
     pub events: Vec<AuditEntry>,
     /// What is older than this may have more, if there may be.
     pub next: Option<u64>,
-    /// The time of the last event looked at, where [`LOOKED_AT`] was reached before the page was full.
+    /// The time of the last event looked at, where 20,000 were looked at before the page was full.
     pub looked_back_to: Option<Timestamp>,
 }
 

@@ -34,17 +34,17 @@ pub struct Statistics {
     pub live: u64,
     /// Those that were never used.
     pub never_used: u64,
-    /// Those that were used, but not within [`QUIET`].
+    /// Those that were used, but not within 7 days.
     pub quiet: u64,
-    /// Those that were used within it.
+    /// Those that were used within 7 days.
     pub used: u64,
-    /// The next [`WEEKS`] weeks, the first of which begins now.
+    /// The next 12 weeks, the first of which begins now.
     pub ending: Vec<Ending>,
-    /// The last [`DAYS`] days in UTC, today last.
+    /// The last 30 days in UTC, today last.
     pub sign_ins: Vec<SignIns>,
     /// Why something was refused within these days, the most frequent first; none: all others together.
     pub refusals: Vec<(Option<String>, u64)>,
-    /// Whether there were more events in these days than [`EVENTS`], so that the earliest were left out.
+    /// Whether there were more events in these days than the 200,000 that are looked at, so that the earliest were left out.
     pub is_partial: bool,
 }
 

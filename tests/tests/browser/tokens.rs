@@ -212,6 +212,7 @@ fn the_keyboard_is_enough() {
         .wait_until("no dialog", "return !document.querySelector('dialog')");
     assert_eq!(stage.chromium.focused(), "Revoke typed");
     stage.chromium.keys(Key::Enter);
+    stage.chromium.see("This cannot be undone.");
     stage.chromium.tab_to("Delete");
     stage.chromium.keys(Key::Enter);
     stage.chromium.see("The token is revoked.");
