@@ -38,6 +38,13 @@ impl Patrol {
 
     /// The same, and a server that listens at these doors too: keys of `[server]`, such as `grpc`.
     pub fn with_doors(configuration: &str, doors: &[&'static str]) -> Self {
+        let patrol = Self::empty(configuration, doors);
+        patrol.json(&["tenant", "create", "acme"]);
+        patrol
+    }
+
+    /// With nothing in its data directory.
+    pub fn empty(configuration: &str, doors: &[&'static str]) -> Self {
         let patrol = Self {
             directory: TempDir::new().expect("a directory can be made"),
             program: crate::bin::patrol(),
@@ -48,7 +55,6 @@ impl Patrol {
             ahead: 0,
         };
         patrol.configure(&patrol.doors);
-        patrol.json(&["tenant", "create", "acme"]);
         patrol
     }
 

@@ -14,3 +14,4 @@ mod harness;
 mod hostile;
 mod stage;
 mod tokens;
+mod walk;

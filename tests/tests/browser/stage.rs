@@ -15,32 +15,52 @@ pub struct Stage {
     pub chromium: Chromium,
     nginx: Nginx,
     _upstream: Upstream,
-    _server: Running,
+    server: Running,
     pub patrol: Patrol,
 }
 
 impl Stage {
     /// With `ann`, an administrator, and `bob`; none where the programs for it are missing.
     pub fn new() -> Option<Self> {
-        if !have_chromium() || !have(&["nginx", "curl"]) {
-            return None;
-        }
-        let patrol = Patrol::new("[limits]\npasswords_per_user = 0\n");
-        for (name, roles) in [("ann", &["admin"][..]), ("bob", &[])] {
-            let id = patrol.user(name, roles);
-            patrol.set_password(&id, PASSWORD);
-        }
+        Self::programs().then(|| {
+            let patrol = Patrol::new("[limits]\npasswords_per_user = 0\n");
+            for (name, roles) in [("ann", &["admin"][..]), ("bob", &[])] {
+                let id = patrol.user(name, roles);
+                patrol.set_password(&id, PASSWORD);
+            }
+            Self::before(patrol)
+        })
+    }
+
+    /// With nobody.
+    pub fn empty() -> Option<Self> {
+        Self::programs().then(|| Self::before(Patrol::empty("", &[])))
+    }
+
+    fn programs() -> bool {
+        have_chromium() && have(&["nginx", "curl"])
+    }
+
+    fn before(patrol: Patrol) -> Self {
         let server = patrol.serve();
         let upstream = Upstream::start();
         let nginx = Nginx::start(&patrol, &upstream, Site::default());
         let chromium = Chromium::open(&format!("http://127.0.0.1:{}", patrol.port()));
-        Some(Self {
+        Self {
             chromium,
             nginx,
             _upstream: upstream,
-            _server: server,
+            server,
             patrol,
-        })
+        }
+    }
+
+    /// The path of the link with which the program says that the first administrator is made.
+    pub fn first_link(&self) -> String {
+        let log = self.server.log();
+        let (_, link) = log.split_once("/ui/setup?link=").expect("a link");
+        let secret = link.split_whitespace().next().expect("it has a secret");
+        format!("/ui/setup?link={secret}")
     }
 
     /// With somebody signed in, at their tokens.

@@ -326,7 +326,7 @@ impl fmt::Display for Chart {
         self.key(f)?;
         write!(
             f,
-            "<div class=\"picture\"><svg viewBox=\"0 0 {width} {height}\" role=\"img\" \
+            "<div class=\"picture\" tabindex=\"0\"><svg viewBox=\"0 0 {width} {height}\" role=\"img\" \
              aria-labelledby=\"chart-{id}-title chart-{id}-desc\"><title id=\"chart-{id}-title\">{}</title>\
              <desc id=\"chart-{id}-desc\">{}</desc>",
             Escaped(&self.title),
