@@ -491,3 +491,37 @@ fn a_first_view_weighs_little_with_all_tokens() {
     assert_eq!(list.texts("tbody tr").len(), 104);
     assert_eq!(list.text(".heading .hint"), "104 of 104 used");
 }
+
+#[test]
+fn a_full_list_is_light_and_what_shows_the_request_is_not_compressed() {
+    let site = Site::new();
+    for number in 0..104 {
+        let _ = site.issue(site.bob, &format!("token number {number}"));
+    }
+    let mut browser = site.signed_in("bob");
+    let encoding = |page: &Page| page.answer.header("content-encoding").map(ToOwned::to_owned);
+    let plain = browser.get("/ui/tokens");
+    assert_eq!(encoding(&plain), None);
+    assert_eq!(plain.texts("tbody tr").len(), 104);
+    browser
+        .headers
+        .push(("Accept-Encoding".to_owned(), "gzip".to_owned()));
+    let mut weight = 0;
+    let assets = [
+        plain.attributes("link[rel=stylesheet]", "href"),
+        plain.attributes("script", "src"),
+    ];
+    for path in assets.concat().iter().map(String::as_str).chain(["/ui/tokens"]) {
+        let page = browser.get_only(path);
+        assert_eq!(encoding(&page).as_deref(), Some("gzip"), "{path}");
+        // As text with what is no text replaced: more than there was.
+        weight += page.answer.body.len();
+    }
+    assert!(weight < 60_000, "{weight} bytes");
+    for path in ["/ui/tokens?x=1", "/ui/history?after=x"] {
+        assert_eq!(encoding(&browser.get_only(path)), None, "{path}");
+    }
+    let form = plain.fields("/ui/sign-out").remove(0).1;
+    let made = browser.post("/ui/tokens/new", &[("csrf", &form), ("name", "one more")]);
+    assert_eq!(encoding(&made), None);
+}

@@ -8,11 +8,12 @@
 //! * A form changes something only if it came from a page of this very session: it carries a token that is computed from
 //!   the session's secret, and the browser must not say that another site sent it.
 //! * Nothing is loaded from anywhere else, and nothing inline is run: the Content-Security-Policy allows neither.
-//! * No answer is stored by a cache or a browser.
+//! * No answer is stored by a cache or a browser, and none that could tell a secret by its length is compressed.
 
 mod admin;
 mod assets;
 mod chart;
+mod compress;
 mod form;
 mod gateway;
 mod guard;
@@ -32,7 +33,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::extract::DefaultBodyLimit;
-use axum::middleware::{from_fn_with_state, map_response};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::response::{IntoResponse as _, Redirect, Response};
 use axum::routing::get;
 
@@ -92,6 +93,8 @@ pub(super) fn router(app: App) -> Router {
         .layer(map_response(guard::protect))
         .with_state(web)
         .merge(assets::routes())
+        .layer(from_fn(compress::mark))
+        .layer(compress::layer())
 }
 
 async fn home() -> Response {
