@@ -8,6 +8,7 @@ pub mod deployment;
 pub mod gateway;
 pub mod hostile;
 pub mod javascript;
+pub mod listener;
 pub mod maker;
 pub mod model;
 pub mod native;

@@ -11,13 +11,13 @@ use patrol_policy::types::HOUR;
 use patrol_tests::deployment::{Deployment, START, id, operator};
 use serde_json::json;
 
-use super::{Door, text};
+use super::{Listener, PATIENCE, text};
 use wire::*;
 
 #[test]
 fn a_good_token_is_answered_200_with_all_variables() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = it.issue(it.alice, "nightly \u{2013} b");
     let said = ask(&door, &bearer(&text(&token)));
     let expected = [
@@ -51,7 +51,7 @@ fn a_good_token_is_answered_200_with_all_variables() {
 #[test]
 fn a_refusal_is_the_answer_to_the_client() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let [revoked, expired] = ["revoked", "expired"].map(|name| it.issue_until(it.alice, name, START + HOUR));
     it.patrol.revoke(&operator(), id(&revoked)).unwrap();
     it.clock.set(START + HOUR);
@@ -85,7 +85,7 @@ fn a_refusal_is_the_answer_to_the_client() {
 #[test]
 fn two_credentials_are_refused_though_apache_joins_them() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = it.issue(it.alice, "twice");
     let session = String::from_utf8(it.sign_in(&token)).unwrap();
     let bearer = format!("Bearer {}", text(&token));
@@ -113,7 +113,7 @@ fn two_credentials_are_refused_though_apache_joins_them() {
 #[test]
 fn a_question_that_lacks_something_is_answered_400() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let authorization = format!("Bearer {}", text(&it.issue(it.alice, "good")));
     let usual = [
         ("REQUEST_METHOD", "GET"),
@@ -180,9 +180,9 @@ fn a_question_that_lacks_something_is_answered_400() {
 #[test]
 fn a_connection_serves_one_request_after_the_other() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let good = text(&it.issue(it.alice, "good"));
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     for round in 0..20_u16 {
         let request = 1 + round * 3;
         let token = if round % 2 == 0 { &*good } else { "nonsense" };
@@ -207,7 +207,7 @@ fn a_connection_serves_one_request_after_the_other() {
 #[test]
 fn parameters_may_be_cut_anywhere_and_padded() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = text(&it.issue(it.alice, "in pieces"));
     let variables = bearer(&token);
     let mut bytes = begin(9, AUTHORIZER, true);
@@ -215,7 +215,7 @@ fn parameters_may_be_cut_anywhere_and_padded() {
         bytes.extend(record(PARAMS, 9, &[*byte], (index % 256) as u8));
     }
     bytes.extend(record(PARAMS, 9, &[], 255));
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     // In pieces on the wire as well.
     for piece in bytes.chunks(997) {
         stream.write_all(piece).unwrap();
@@ -231,12 +231,12 @@ fn parameters_may_be_cut_anywhere_and_padded() {
 #[test]
 fn other_roles_are_refused_and_requests_are_not_mixed() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = text(&it.issue(it.alice, "good"));
     let variables = bearer(&token);
     for role in [0, RESPONDER, FILTER, 99] {
         for keep in [true, false] {
-            let mut stream = door.connect();
+            let mut stream = door.connect(PATIENCE);
             stream.write_all(&begin(1, role, keep)).unwrap();
             assert_eq!(next(&mut stream).unwrap(), ended(1, UNKNOWN_ROLE), "{role}");
             if !keep {
@@ -251,7 +251,7 @@ fn other_roles_are_refused_and_requests_are_not_mixed() {
         }
     }
     // One at a time: the second is refused, and its parameters are not those of the first.
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     stream.write_all(&begin(1, AUTHORIZER, true)).unwrap();
     stream.write_all(&question(2, true, &variables)).unwrap();
     assert_eq!(next(&mut stream).unwrap(), ended(2, CANNOT_MULTIPLEX));
@@ -274,8 +274,8 @@ fn other_roles_are_refused_and_requests_are_not_mixed() {
 #[test]
 fn questions_about_the_door_itself_are_answered() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
-    let mut stream = door.connect();
+    let door = Listener::serving(&it.patrol, serve);
+    let mut stream = door.connect(PATIENCE);
     let names = ["FCGI_MPXS_CONNS", "FCGI_MAX_CONNS", "OTHER", "FCGI_MPXS_CONNS"];
     let asked = names.map(|name| pair(name, "")).concat();
     stream.write_all(&record(GET_VALUES, 0, &asked, 3)).unwrap();
@@ -291,7 +291,7 @@ fn questions_about_the_door_itself_are_answered() {
 #[test]
 fn what_is_no_record_ends_the_connection_without_an_answer() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let good = question(1, true, &bearer(&text(&it.issue(it.alice, "good"))));
     let cases = [
         b"GET / HTTP/1.1\r\n\r\n".to_vec(),
@@ -305,7 +305,7 @@ fn what_is_no_record_ends_the_connection_without_an_answer() {
         [begin(1, AUTHORIZER, true), record(77, 1, &[], 0)].concat(),
     ];
     for case in cases {
-        let mut stream = door.connect();
+        let mut stream = door.connect(PATIENCE);
         // What was asked before is answered.
         stream.write_all(&good).unwrap();
         assert_eq!(answer(&mut stream, 1).status(), "200 OK");
@@ -314,13 +314,13 @@ fn what_is_no_record_ends_the_connection_without_an_answer() {
     }
     // Cut short anywhere, there is no answer either.
     for end in 0..good.len() {
-        let mut stream = door.connect();
+        let mut stream = door.connect(PATIENCE);
         stream.write_all(&good[..end]).unwrap();
         stream.shutdown(std::net::Shutdown::Write).unwrap();
         assert_eq!(next(&mut stream), None, "cut at {end}");
     }
     // The door goes on.
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     stream.write_all(&good).unwrap();
     assert_eq!(answer(&mut stream, 1).status(), "200 OK");
 }
@@ -329,7 +329,7 @@ fn what_is_no_record_ends_the_connection_without_an_answer() {
 #[test]
 fn a_damaged_question_never_lets_anybody_else_in() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = it.issue(it.alice, "good");
     let question = question(1, false, &bearer(&text(&token)));
     let mut allowed = 0;
@@ -337,7 +337,7 @@ fn a_damaged_question_never_lets_anybody_else_in() {
         for change in [0x01, 0x80, 0xff] {
             let mut damaged = question.clone();
             damaged[index] ^= change;
-            let mut stream = door.connect();
+            let mut stream = door.connect(PATIENCE);
             stream.write_all(&damaged).unwrap();
             stream.shutdown(std::net::Shutdown::Write).unwrap();
             let mut said = Vec::new();
@@ -360,11 +360,11 @@ fn a_damaged_question_never_lets_anybody_else_in() {
 #[test]
 fn a_shutdown_answers_what_has_begun_and_closes_what_is_idle() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let question = question(1, true, &bearer(&text(&it.issue(it.alice, "good"))));
-    let mut half = door.connect();
+    let mut half = door.connect(PATIENCE);
     half.write_all(&question[..30]).unwrap();
-    let mut idle = door.connect();
+    let mut idle = door.connect(PATIENCE);
     idle.write_all(&question).unwrap();
     assert_eq!(answer(&mut idle, 1).status(), "200 OK");
     // Until the first bytes were read there is nothing that has begun.

@@ -11,13 +11,13 @@ use patrol_policy::types::{DAY, HOUR};
 use patrol_tests::deployment::{Deployment, START, id, operator, user};
 use serde_json::json;
 
-use super::{Door, text};
+use super::{Listener, PATIENCE, text};
 use wire::*;
 
 #[test]
 fn a_good_token_sets_every_variable_and_allow_among_them() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = it.issue(it.alice, "nightly \u{2013} b");
     let mut stream = greeted(&door);
     let said = ask(&mut stream, &bearer(&text(&token)));
@@ -54,7 +54,7 @@ fn a_good_token_sets_every_variable_and_allow_among_them() {
 #[test]
 fn a_refusal_sets_every_variable_and_no_identity() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let mut stream = greeted(&door);
     let [revoked, expired] = ["revoked", "expired"].map(|name| it.issue_until(it.alice, name, START + HOUR));
     let resting = it.issue_until(it.bob, "resting", START + DAY);
@@ -96,7 +96,7 @@ fn a_refusal_sets_every_variable_and_no_identity() {
 #[test]
 fn the_audit_trail_tells_of_the_address_and_the_path_that_haproxy_named() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let mut stream = greeted(&door);
     let mapped = [&[0_u8; 10][..], &[0xff, 0xff, 192, 0, 2, 9]].concat();
     let sources = [
@@ -118,7 +118,7 @@ fn the_audit_trail_tells_of_the_address_and_the_path_that_haproxy_named() {
 #[test]
 fn a_question_that_lacks_something_is_answered_400() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let good = bearer(&text(&it.issue(it.alice, "good")));
     let with = |name: &'static str, value: Vec<u8>| {
         let mut arguments = good.clone();
@@ -182,7 +182,7 @@ fn a_question_that_lacks_something_is_answered_400() {
 #[test]
 fn two_credentials_are_seen_as_two() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let mut stream = greeted(&door);
     let token = text(&it.issue(it.alice, "twice"));
     let bearer = format!("Bearer {token}");
@@ -205,12 +205,12 @@ fn an_identity_that_does_not_fit_is_none() {
     let it = Deployment::new();
     let roles: Vec<_> = (0..32).map(|n| format!("{n:064}")).collect();
     it.patrol.set_roles(&operator(), &user(it.alice), &roles).unwrap();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     // Each character becomes twelve.
     let token = text(&it.issue(it.alice, &"\u{1f511}".repeat(255)));
     let mut items = hello_items();
     items[1].1 = [&[3][..], &varint(4_096)].concat();
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     stream
         .write_all(&frame(HAPROXY_HELLO, FIN, (0, 0), &pairs(&items)))
         .unwrap();

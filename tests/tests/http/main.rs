@@ -23,66 +23,11 @@ mod tenants;
 mod tokens;
 mod trouble;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
-use std::sync::Arc;
-use std::thread::JoinHandle;
+use std::net::SocketAddr;
 
-use patrol::gate::{Gate, Meters};
-use patrol::http::{router, serve};
-use patrol::service::{NewToken, Patrol};
+use patrol::service::NewToken;
+use patrol_tests::listener::Listener;
 use patrol_tests::wire::{Answer, check, send};
-use tokio::sync::oneshot;
-
-/// A listener in this process; shut down in order when dropped.
-struct Listener {
-    address: SocketAddr,
-    gate: Arc<Gate>,
-    shutdown: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
-}
-
-impl Listener {
-    fn start(patrol: &Arc<Patrol>) -> Self {
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let address = listener.local_addr().unwrap();
-        let (shutdown, told) = oneshot::channel();
-        let gate = Arc::new(Gate::new(Arc::clone(patrol), Meters::default()).unwrap());
-        let router = router(Arc::clone(&gate));
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap();
-            let told = async {
-                // Dropping the sender is a word as well.
-                let _ = told.await;
-            };
-            runtime.block_on(serve(router, listener, told)).unwrap();
-        });
-        Self {
-            address,
-            gate,
-            shutdown: Some(shutdown),
-            thread: Some(thread),
-        }
-    }
-
-    /// Tells it to end, without waiting.
-    fn shut_down(&mut self) {
-        drop(self.shutdown.take());
-    }
-}
-
-impl Drop for Listener {
-    fn drop(&mut self) {
-        self.shut_down();
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(std::thread::panicking() || ended.is_ok(), "the listener failed");
-        }
-    }
-}
 
 fn text(token: &NewToken) -> String {
     String::from_utf8(token.secret.expose().to_vec()).unwrap()

@@ -84,7 +84,7 @@ fn where_the_store_is_damaged_the_answer_is_503() {
 #[test]
 fn a_shutdown_lets_a_request_under_way_finish_and_takes_no_new_ones() {
     let it = Deployment::new();
-    let mut listener = Listener::start(&it.patrol);
+    let listener = Listener::start(&it.patrol);
     let token = text(&it.issue(it.alice, "one"));
     let body = format!("{{\"token\":\"{token}\"}}");
     let mut stream = connect(listener.address).unwrap();
@@ -103,7 +103,7 @@ fn a_shutdown_lets_a_request_under_way_finish_and_takes_no_new_ones() {
         std::thread::sleep(Duration::from_millis(5));
     }
     assert_eq!(idle.read(&mut [0; 1]).unwrap(), 0);
-    assert!(!listener.thread.as_ref().unwrap().is_finished());
+    assert!(!listener.has_ended());
     stream.write_all(rest.as_bytes()).unwrap();
     session_of(&receive(stream).unwrap());
     drop(listener);

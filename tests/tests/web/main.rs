@@ -23,29 +23,25 @@ mod sign_in;
 mod tokens;
 mod users;
 
-use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::net::SocketAddr;
 use std::ops::Deref;
-use std::sync::Arc;
-use std::thread::JoinHandle;
 
 use patrol::config::Config;
-use patrol::gate::{Gate, Meters};
-use patrol::http::{router, serve};
 use patrol::service::{Caller, UserRef};
 use patrol_policy::Secret;
 use patrol_tests::deployment::Deployment;
+use patrol_tests::listener::Listener;
 use patrol_tests::web::Browser;
-use tokio::sync::oneshot;
 
 /// The password of all users.
 const PASSWORD: &str = "correct horse battery";
 
 /// A deployment that is served; `alice`, an administrator, and `bob` have a password.
 struct Site {
+    // First, so that it ends before its files do.
+    _listener: Listener,
     deployment: Deployment,
     server: SocketAddr,
-    shutdown: Option<oneshot::Sender<()>>,
-    thread: Option<JoinHandle<()>>,
 }
 
 impl Deref for Site {
@@ -71,27 +67,11 @@ impl Site {
                 .set_password(&operator, &UserRef::Id(user), &password)
                 .unwrap();
         }
-        let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap();
-        let server = listener.local_addr().unwrap();
-        let (shutdown, told) = oneshot::channel();
-        let gate = Arc::new(Gate::new(Arc::clone(&deployment.patrol), Meters::default()).unwrap());
-        let thread = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_multi_thread()
-                .worker_threads(2)
-                .enable_all()
-                .build()
-                .unwrap();
-            let told = async {
-                // Dropping the sender is a word as well.
-                let _ = told.await;
-            };
-            runtime.block_on(serve(router(gate), listener, told)).unwrap();
-        });
+        let listener = Listener::start(&deployment.patrol);
         Self {
+            server: listener.address,
+            _listener: listener,
             deployment,
-            server,
-            shutdown: Some(shutdown),
-            thread: Some(thread),
         }
     }
 
@@ -107,15 +87,5 @@ impl Site {
         assert_eq!(page.answer.status, 200, "{page:?}");
         assert_eq!(page.path, "/ui/tokens", "{page:?}");
         browser
-    }
-}
-
-impl Drop for Site {
-    fn drop(&mut self) {
-        drop(self.shutdown.take());
-        if let Some(thread) = self.thread.take() {
-            let ended = thread.join();
-            assert!(std::thread::panicking() || ended.is_ok(), "the listener failed");
-        }
     }
 }

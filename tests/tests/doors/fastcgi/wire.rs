@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use super::super::{Door, read};
+use super::super::{Listener, PATIENCE, read};
 
 pub(super) const BEGIN: u8 = 1;
 pub(super) const ABORT: u8 = 2;
@@ -164,8 +164,8 @@ pub(super) fn ended(request: u16, how: u8) -> Record {
     }
 }
 
-pub(super) fn ask(door: &Door, variables: &[u8]) -> Answer {
-    let mut stream = door.connect();
+pub(super) fn ask(door: &Listener, variables: &[u8]) -> Answer {
+    let mut stream = door.connect(PATIENCE);
     stream.write_all(&question(1, false, variables)).unwrap();
     let said = answer(&mut stream, 1);
     assert_eq!(next(&mut stream), None, "no other request was announced");

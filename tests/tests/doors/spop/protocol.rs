@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 use patrol::doors::spop::serve;
 use patrol_tests::deployment::{Deployment, id};
 
-use super::super::{Door, text};
+use super::super::{Listener, PATIENCE, text};
 use super::wire::*;
 
 #[test]
 fn both_say_hello_and_agree_on_the_smaller_frame() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     for (offered, agreed) in [(4_096, 4_096), (16_380, 16_380), (1 << 30, 65_536)] {
-        let mut stream = door.connect();
+        let mut stream = door.connect(PATIENCE);
         let mut items = hello_items();
         items[1].1 = [&[3][..], &varint(offered)].concat();
         // HAProxy checks health so, and hangs up.
@@ -41,7 +41,7 @@ fn both_say_hello_and_agree_on_the_smaller_frame() {
 #[test]
 fn a_hello_that_cannot_be_agreed_to_is_answered_by_why() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let without = |missing: &str| {
         let items = hello_items().into_iter().filter(|(name, _)| *name != missing);
         items.collect::<Vec<_>>()
@@ -68,14 +68,14 @@ fn a_hello_that_cannot_be_agreed_to_is_answered_by_why() {
         (twice, INVALID),
     ];
     for (items, status) in cases {
-        let mut stream = door.connect();
+        let mut stream = door.connect(PATIENCE);
         stream
             .write_all(&frame(HAPROXY_HELLO, FIN, (0, 0), &pairs(&items)))
             .unwrap();
         assert_left(stream, status, &format!("{items:?}"));
     }
     // Whoever speaks an older version as well is spoken to.
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     let items = with("supported-versions", typed_text("1.0, 2.0"));
     stream
         .write_all(&frame(HAPROXY_HELLO, FIN, (0, 0), &pairs(&items)))
@@ -86,7 +86,7 @@ fn a_hello_that_cannot_be_agreed_to_is_answered_by_why() {
 #[test]
 fn many_questions_at_once_are_answered_each_in_their_order() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let mut stream = greeted(&door);
     let good = text(&it.issue(it.alice, "good"));
     // In one piece, then byte by byte.
@@ -116,7 +116,7 @@ fn many_questions_at_once_are_answered_each_in_their_order() {
 #[test]
 fn what_is_no_frame_ends_the_connection_with_why() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let good = bearer(&text(&it.issue(it.alice, "good")));
     let payload = message("check", &good);
     let ids = (7, 1);
@@ -184,13 +184,13 @@ fn what_is_no_frame_ends_the_connection_with_why() {
         assert_left(stream, *status, what);
     }
     // Before HELLO nothing is answered, however good it is.
-    let mut stream = door.connect();
+    let mut stream = door.connect(PATIENCE);
     stream.write_all(&notify(ids, &good)).unwrap();
     assert_left(stream, INVALID, "no HELLO");
     // HAProxy's own leave is answered, whenever it comes.
     let leave = pairs(&[("status-code", vec![3, 0]), ("message", typed_text("normal"))]);
     let leave = frame(HAPROXY_DISCONNECT, FIN, (0, 0), &leave);
-    for mut stream in [greeted(&door), door.connect()] {
+    for mut stream in [greeted(&door), door.connect(PATIENCE)] {
         stream.write_all(&leave).unwrap();
         assert_left(stream, 0, "HAProxy leaves");
     }
@@ -201,7 +201,7 @@ fn what_is_no_frame_ends_the_connection_with_why() {
 #[test]
 fn a_damaged_question_never_lets_anybody_else_in() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = it.issue(it.alice, "good");
     let question = notify((7, 1), &bearer(&text(&token)));
     let mut stream = greeted(&door);
@@ -240,8 +240,8 @@ fn a_damaged_question_never_lets_anybody_else_in() {
 #[test]
 fn whoever_says_nothing_is_left_after_a_while() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
-    let silent = door.connect();
+    let door = Listener::serving(&it.patrol, serve);
+    let silent = door.connect(PATIENCE);
     let mut slow = greeted(&door);
     slow.write_all(&notify((7, 1), &bearer("x"))[..20]).unwrap();
     let begun = Instant::now();
@@ -253,7 +253,7 @@ fn whoever_says_nothing_is_left_after_a_while() {
 #[test]
 fn a_shutdown_answers_what_has_arrived_and_takes_leave() {
     let it = Deployment::new();
-    let door = Door::start(&it.patrol, serve);
+    let door = Listener::serving(&it.patrol, serve);
     let token = text(&it.issue(it.alice, "good"));
     let question = notify((7, 1), &bearer(&token));
     let idle = greeted(&door);

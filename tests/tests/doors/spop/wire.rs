@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::io::Write as _;
 use std::net::TcpStream;
 
-use super::super::{Door, read};
+use super::super::{Listener, PATIENCE, read};
 
 pub(super) const HAPROXY_HELLO: u8 = 1;
 pub(super) const HAPROXY_DISCONNECT: u8 = 2;
@@ -225,8 +225,8 @@ pub(super) fn notify(ids: (u64, u64), arguments: &[(&str, Vec<u8>)]) -> Vec<u8> 
 }
 
 /// A connection on which both have said HELLO.
-pub(super) fn greeted(door: &Door) -> TcpStream {
-    let mut stream = door.connect();
+pub(super) fn greeted(door: &Listener) -> TcpStream {
+    let mut stream = door.connect(PATIENCE);
     let hello = frame(HAPROXY_HELLO, FIN, (0, 0), &pairs(&hello_items()));
     stream.write_all(&hello).unwrap();
     assert_eq!(next(&mut stream).unwrap().kind, AGENT_HELLO);
