@@ -46,6 +46,7 @@ const JOURNAL_DROPPED: &str = "patrol_journal_dropped_total";
 const JOURNAL_BYTES: &str = "patrol_journal_bytes";
 const SHADOW_ON: &str = "patrol_shadow_on";
 const SHADOW_DROPPED: &str = "patrol_shadow_dropped";
+const NOTICES: &str = "patrol_notices_total";
 const UPTIME: &str = "patrol_uptime_seconds";
 const DRAINING: &str = "patrol_draining";
 const BUILD: &str = "patrol_build_info";
@@ -320,6 +321,9 @@ impl Meters {
             gauge!(SWAPPED).set(Duration::from_millis(at).as_secs_f64());
         }
         counter!(OUTAGES).absolute(tally.outages());
+        for (channel, outcome, count) in tally.notices() {
+            counter!(NOTICES, "channel" => channel.as_str(), "outcome" => outcome.as_str()).absolute(count);
+        }
         for result in ["accepted", "refused"] {
             counter!(RELOADS, "result" => result).increment(0);
         }
@@ -432,6 +436,11 @@ fn describe() {
         SHADOW_DROPPED,
         "Decisions that the latest shadow did not hear of, since it was too slow"
     );
+    describe_counter!(
+        NOTICES,
+        "Attempts to tell somebody that a token ends or was revoked, by channel and by what became of it; of these only \
+         unreachable is tried again"
+    );
     describe_gauge!(UPTIME, Unit::Seconds, "How long ago the program started");
     describe_gauge!(DRAINING, "1 once the program was told to end");
     describe_gauge!(BUILD, "1, with the version of the program");
@@ -451,6 +460,7 @@ fn describe() {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::service::{NoticeChannel, NoticeOutcome};
 
     #[test]
     fn labels_are_found_by_the_order_of_declaration() {
@@ -462,6 +472,12 @@ mod tests {
         }
         for (place, listener) in Listener::ALL.into_iter().enumerate() {
             assert_eq!(listener as usize, place, "{listener:?}");
+        }
+        for (place, channel) in NoticeChannel::ALL.into_iter().enumerate() {
+            assert_eq!(channel as usize, place, "{channel:?}");
+        }
+        for (place, outcome) in NoticeOutcome::ALL.into_iter().enumerate() {
+            assert_eq!(outcome as usize, place, "{outcome:?}");
         }
     }
 

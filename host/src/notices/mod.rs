@@ -20,7 +20,7 @@ use std::time::{Duration, Instant};
 
 use crate::config::NoticeConfig;
 use crate::private_file::{self, Unreadable};
-use crate::service::{Error, Notice, NoticeChannel, NoticeReader, Patrol, ServeLock};
+use crate::service::{Error, Notice, NoticeChannel, NoticeOutcome, NoticeReader, Patrol, ServeLock};
 
 /// Between two looks for something to tell.
 const LOOK_EVERY: Duration = Duration::from_secs(1);
@@ -135,7 +135,7 @@ impl Post {
             let outcome = match self.send(config, &notice) {
                 Sent::Delivered => {
                     tracing::debug!(id, channel = channel_name, "a notice was delivered");
-                    patrol.settle_notice(channel, &notice, "delivered")?;
+                    patrol.settle_notice(channel, &notice, NoticeOutcome::Delivered)?;
                     (self.wait, self.until) = (FIRST_WAIT, None);
                     *delivered = delivered.saturating_add(1);
                     continue;
@@ -143,25 +143,22 @@ impl Post {
                 Sent::Nothing(why) => {
                     let channel = channel_name;
                     tracing::warn!(id, channel, why, "a notice could not be sent, and is tried again");
-                    None
+                    NoticeOutcome::Unreachable
                 }
                 Sent::Refused(why) => {
                     let channel = channel_name;
                     tracing::error!(id, channel, why, "a notice was refused, and is not sent again");
-                    Some("refused")
+                    NoticeOutcome::Refused
                 }
                 Sent::Unknown(why) => {
                     let channel = channel_name;
                     tracing::error!(id, channel, why, "a notice may be lost, and is not sent again");
-                    Some("unknown")
+                    NoticeOutcome::Unknown
                 }
             };
             // The next one waits, too: a receiver that is out of order loses one at a time.
             self.put_off();
-            return match outcome {
-                Some(outcome) => patrol.settle_notice(channel, &notice, outcome),
-                None => patrol.give_back_notice(channel, &notice),
-            };
+            return patrol.settle_notice(channel, &notice, outcome);
         }
         Ok(())
     }

@@ -101,7 +101,8 @@ pub use housekeeping::{Housekeeping, ServeLock};
 pub use kept::AsOf;
 pub use links::{FirstNames, Link};
 pub use notices::{
-    Named, Notice, NoticeChannel, NoticeEnd, NoticeKind, NoticeReader, NoticeRevocation, NoticeToken,
+    Named, Notice, NoticeChannel, NoticeEnd, NoticeKind, NoticeOutcome, NoticeReader, NoticeRevocation,
+    NoticeToken,
 };
 pub use oversight::{AuditPage, AuditQuery, ListedUser};
 pub use pepper::PepperState;

@@ -12,15 +12,16 @@
 //!   was sent, it is given back.
 //! * No notice has a secret or a digest in it.
 
+mod channel;
 mod notice;
 
 use patrol_policy::types::{Cause, DAY, Duration, Id, MINUTE, Scope, Timestamp};
 use serde_json::Value;
 
 use super::{Error, Patrol, ServeLock};
-use crate::config::NoticeConfig;
 use crate::store::{AuditEntry, AuditFilter, EndingFilter, EndingPlace, NoticeKey, Read, TokenRow};
 use crate::time::rfc3339;
+pub use channel::{NoticeChannel, NoticeOutcome};
 pub use notice::{Named, Notice, NoticeEnd, NoticeKind, NoticeRevocation, NoticeToken};
 
 /// Revocations from longer ago are not told any more, in ms: nobody was told for that long.
@@ -36,38 +37,6 @@ const KEPT: Duration = 30 * DAY;
 
 const REVOKED: &str = "revoke_personal_access_token";
 const ALL_REVOKED: &str = "batch_revoke_personal_access_token";
-
-/// A way to tell somebody.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum NoticeChannel {
-    /// `[notices] webhook`.
-    Webhook,
-    /// `[notices.mail]`.
-    Mail,
-}
-
-impl NoticeChannel {
-    /// All of them.
-    pub const ALL: [Self; 2] = [Self::Webhook, Self::Mail];
-
-    /// Its name, as stored.
-    #[must_use]
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Webhook => "webhook",
-            Self::Mail => "mail",
-        }
-    }
-
-    /// Whether it is configured.
-    #[must_use]
-    pub const fn is_on(self, config: &NoticeConfig) -> bool {
-        match self {
-            Self::Webhook => config.webhook.is_some(),
-            Self::Mail => config.mail.is_some(),
-        }
-    }
-}
 
 /// Where a search for tokens that end soon is: the policy whose tenants' it looks for, and the last token that it saw.
 type Search = (usize, Option<EndingPlace>);
@@ -168,11 +137,26 @@ impl Patrol {
         Ok(taken)
     }
 
-    /// Gives back a notice that was taken, and of which certainly nothing was sent.
+    /// Notes what became of a notice that was taken. One of which certainly nothing was sent is there to be taken again.
     ///
     /// # Errors
-    /// An outage: it is lost then.
-    pub fn give_back_notice(&self, channel: NoticeChannel, notice: &Notice) -> Result<(), Error> {
+    /// An outage: what was not sent is lost then.
+    pub fn settle_notice(
+        &self,
+        channel: NoticeChannel,
+        notice: &Notice,
+        outcome: NoticeOutcome,
+    ) -> Result<(), Error> {
+        self.tally.count_notice(channel, outcome);
+        if outcome == NoticeOutcome::Unreachable {
+            return self.give_back_notice(channel, notice);
+        }
+        let mut transaction = self.store.begin()?;
+        transaction.settle_notice(channel.as_str(), &notice.key, outcome.as_str())?;
+        Ok(transaction.commit()?)
+    }
+
+    fn give_back_notice(&self, channel: NoticeChannel, notice: &Notice) -> Result<(), Error> {
         let (channel, key) = (channel.as_str(), &notice.key);
         let mut transaction = self.store.begin()?;
         transaction.drop_notice(channel, key)?;
@@ -181,21 +165,6 @@ impl Patrol {
         if revoked && transaction.notice_mark(channel)? == Some(key.due) {
             transaction.put_notice_mark(channel, key.due.saturating_sub(1))?;
         }
-        Ok(transaction.commit()?)
-    }
-
-    /// Notes in a word what became of a notice that was taken.
-    ///
-    /// # Errors
-    /// An outage.
-    pub fn settle_notice(
-        &self,
-        channel: NoticeChannel,
-        notice: &Notice,
-        outcome: &'static str,
-    ) -> Result<(), Error> {
-        let mut transaction = self.store.begin()?;
-        transaction.settle_notice(channel.as_str(), &notice.key, outcome)?;
         Ok(transaction.commit()?)
     }
 

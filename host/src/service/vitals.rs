@@ -4,7 +4,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use patrol_policy::types::{Duration, LiveRule, RefusalReason, Timestamp};
 
-use super::{Error, Patrol};
+use super::{Error, NoticeChannel, NoticeOutcome, Patrol};
 use crate::policy::{Fault, FloorRule};
 
 /// How often there was something other than yes, since the start. Never goes down.
@@ -17,6 +17,7 @@ pub struct Tally {
     activations: AtomicU64,
     rollbacks: Vec<AtomicU64>,
     swapped: AtomicU64,
+    notices: [[AtomicU64; NoticeOutcome::ALL.len()]; NoticeChannel::ALL.len()],
 }
 
 /// Why a release was rolled back.
@@ -51,6 +52,7 @@ impl Default for Tally {
             activations: AtomicU64::default(),
             rollbacks: zeroes(RolledBack::NAMES.len()),
             swapped: AtomicU64::default(),
+            notices: Default::default(),
         }
     }
 }
@@ -88,6 +90,22 @@ impl Tally {
             counter.fetch_add(1, Ordering::Relaxed);
         }
         self.swapped.store(now, Ordering::Relaxed);
+    }
+
+    pub(super) fn count_notice(&self, channel: NoticeChannel, outcome: NoticeOutcome) {
+        let counters = self.notices.get(channel as usize);
+        if let Some(counter) = counters.and_then(|counters| counters.get(outcome as usize)) {
+            counter.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    /// Attempts to send a notice, by channel and by what became of it.
+    pub fn notices(&self) -> impl Iterator<Item = (NoticeChannel, NoticeOutcome, u64)> {
+        let channels = NoticeChannel::ALL.into_iter().zip(&self.notices);
+        channels.flat_map(|(channel, counters)| {
+            let counts = NoticeOutcome::ALL.into_iter().zip(counters);
+            counts.map(move |(outcome, count)| (channel, outcome, count.load(Ordering::Relaxed)))
+        })
     }
 
     /// Refusals, by their reason.

@@ -12,7 +12,7 @@ use patrol_tests::deployment::{Deployment, START, id, operator};
 use sha2::{Digest as _, Sha256};
 
 use super::receiver::{Answer, Receiver};
-use super::support::{outcomes, send_webhooks, telling, with};
+use super::support::{counted, outcomes, send_webhooks, telling, with};
 
 /// One token that ends soon, and one that was revoked.
 fn two_to_tell(deployment: &Deployment) {
@@ -108,6 +108,7 @@ fn an_answer_that_is_no_yes_is_an_answer() {
             outcomes(&deployment),
             [Some("refused".to_owned()), Some("refused".to_owned())]
         );
+        assert_eq!(counted(&deployment), [("refused", 2)]);
     }
 }
 
@@ -122,6 +123,7 @@ fn a_receiver_that_does_not_answer_is_not_waited_for_for_long_and_not_told_again
     assert_eq!(send_webhooks(&deployment), 0);
     assert_eq!(receiver.all().len(), 1);
     assert_eq!(outcomes(&deployment), [Some("unknown".to_owned())]);
+    assert_eq!(counted(&deployment), [("unknown", 1)]);
 }
 
 /// RFC 2104.
@@ -166,6 +168,9 @@ fn a_notice_is_signed_by_the_secret_in_a_file_for_nobody_else() {
     assert!(receiver.all().is_empty() && outcomes(&deployment).is_empty());
     write(0o600);
     assert_eq!(send_webhooks(&deployment), 1);
+    let counts = counted(&deployment);
+    assert_eq!(counts[0], ("delivered", 1));
+    assert!(counts[1].0 == "unreachable" && counts[1].1 >= 2, "{counts:?}");
 
     let [request] = receiver.all().try_into().unwrap();
     let signature = &request.headers["patrol-signature"];

@@ -54,3 +54,12 @@ pub fn outcomes(deployment: &Deployment) -> Vec<Option<String>> {
     let rows = query.query_map([], |row| row.get(0)).unwrap();
     rows.map(Result::unwrap).collect()
 }
+
+/// What was counted of the webhook's notices, but for what was not.
+pub fn counted(deployment: &Deployment) -> Vec<(&'static str, u64)> {
+    let counts = deployment.patrol.tally().notices();
+    let webhook = counts.filter(|(channel, _, count)| *channel == NoticeChannel::Webhook && *count > 0);
+    webhook
+        .map(|(_, outcome, count)| (outcome.as_str(), count))
+        .collect()
+}
