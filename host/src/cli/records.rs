@@ -4,7 +4,7 @@ use patrol_policy::types::{End, Id, Timestamp};
 use serde::{Serialize, Serializer};
 
 use super::print::{self, date, fields, or_dash, plain};
-use crate::service::{OwnedToken, ReviewedToken};
+use crate::service::{OwnedToken, ReviewedToken, WaysIn};
 use crate::store::{SiteRow, TenantRow, TokenRow, UserRow};
 use crate::time::{rfc3339, roughly};
 
@@ -147,13 +147,65 @@ impl<'a> From<&'a UserRow> for User<'a> {
     }
 }
 
+/// A user with how they get in besides their password.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct ShownUser<'a> {
+    #[serde(flatten)]
+    user: User<'a>,
+    second_factor: bool,
+    recovery_codes_left: u32,
+    accounts: Vec<LinkedRecord<'a>>,
+}
+
+#[derive(Serialize)]
+struct LinkedRecord<'a> {
+    provider: &'a str,
+    issuer: &'a str,
+    subject: &'a str,
+    linked: At,
+}
+
+impl<'a> ShownUser<'a> {
+    pub(super) fn of(row: &'a UserRow, ways: &'a WaysIn) -> Self {
+        let accounts = ways.accounts.iter().map(|account| LinkedRecord {
+            provider: &account.provider,
+            issuer: &account.issuer,
+            subject: &account.subject,
+            linked: At(account.linked),
+        });
+        Self {
+            user: User::from(row),
+            second_factor: ways.second_factor.enrolled,
+            recovery_codes_left: ways.second_factor.recovery_left,
+            accounts: accounts.collect(),
+        }
+    }
+}
+
+/// The same for people.
+pub(super) fn ways_in_fields(ways: &WaysIn, now: Timestamp) -> Vec<(&'static str, String)> {
+    let factor = ways.second_factor;
+    let second = match factor.recovery_left {
+        _ if !factor.enrolled => "off".to_owned(),
+        1 => "on, 1 recovery code left".to_owned(),
+        left => format!("on, {left} recovery codes left"),
+    };
+    let accounts = ways.accounts.iter().map(|account| {
+        let whose = [&account.provider, &account.issuer, &account.subject].map(|text| plain(text));
+        let linked = print::date_and_distance(account.linked, now);
+        ("account", format!("{}, linked {linked}", whose.join(" ")))
+    });
+    [("second factor", second)].into_iter().chain(accounts).collect()
+}
+
 /// A user for people.
-pub(super) fn user_fields(row: &UserRow, now: Timestamp) -> String {
+pub(super) fn user_fields(row: &UserRow, now: Timestamp) -> [(&'static str, String); 8] {
     let method = match &row.auth_method {
         Some(method) => plain(method),
         None => "the tenant's".to_owned(),
     };
-    fields([
+    [
         ("user", full_name(&row.tenant_name, &row.name)),
         ("e-mail", or_dash(row.email.as_deref().map(plain))),
         ("roles", roles(&row.roles)),
@@ -165,7 +217,7 @@ pub(super) fn user_fields(row: &UserRow, now: Timestamp) -> String {
         ),
         ("created", print::date_and_distance(row.created, now)),
         ("id", row.id.to_string()),
-    ])
+    ]
 }
 
 /// Whether a user can be let in.

@@ -8,8 +8,8 @@ use serde::Serialize;
 use zeroize::Zeroizing;
 
 use super::failure::Exit;
-use super::print::{or_dash, plain};
-use super::records::{User, full_name, roles, user_fields, user_state};
+use super::print::{fields, or_dash, plain};
+use super::records::{ShownUser, User, full_name, roles, user_fields, user_state, ways_in_fields};
 use super::{Session, caller, input, method};
 use crate::service::{NewAccount, Patrol, UserRef};
 use crate::store::UserRow;
@@ -20,6 +20,7 @@ Examples:
   patrol user create --tenant example --name ann --email ann@example.com --role admin --role auditor
   patrol user set-password example/ann < password.txt
   patrol user link ann
+  patrol user remove-second-factor ann
   patrol user disable ann
 
 Exit codes: 4 no such user or tenant, 5 the name is taken; `patrol --help` lists all.";
@@ -114,6 +115,23 @@ pub(super) enum UserCommand {
         /// NAME, TENANT/NAME or UUID
         user: UserArg,
     },
+    /// Take a user's second factor away, who has lost it with its recovery codes
+    ///
+    /// The password alone signs them in to the pages from then on, or, where the tenant asks for a second factor (R11),
+    /// lets them set up a new one. Be sure that it is they who ask. No token and no session ends.
+    RemoveSecondFactor {
+        /// NAME, TENANT/NAME or UUID
+        user: UserArg,
+    },
+    /// Take a user's account at an identity provider away, and end their sessions on the pages
+    ///
+    /// The next account that the provider vouches for, and by which the user is found, becomes theirs. No token ends.
+    Unlink {
+        /// NAME, TENANT/NAME or UUID
+        user: UserArg,
+        /// The provider's name in the configuration
+        provider: String,
+    },
     /// Give a user an authentication method of their own, which ends all their tokens at once (R9)
     ///
     /// Setting the method that the user has already changes nothing. Ended tokens never come back.
@@ -160,9 +178,15 @@ pub(super) fn run(session: &mut Session, command: UserCommand) -> anyhow::Result
         UserCommand::Show { user } => {
             let patrol = session.open()?;
             let row = patrol.user(user.get())?;
-            session
-                .out
-                .answer(&User::from(&row), || user_fields(&row, patrol.now()))?;
+            let ways = patrol.ways_in(row.id)?;
+            session.out.answer(&ShownUser::of(&row, &ways), || {
+                let now = patrol.now();
+                fields(
+                    user_fields(&row, now)
+                        .into_iter()
+                        .chain(ways_in_fields(&ways, now)),
+                )
+            })?;
             Ok(Exit::Done)
         }
         UserCommand::Rename { user, name } => change(session, "Renamed.", |patrol| {
@@ -181,6 +205,14 @@ pub(super) fn run(session: &mut Session, command: UserCommand) -> anyhow::Result
             })
         }
         UserCommand::Link { user } => link(session, &user),
+        UserCommand::RemoveSecondFactor { user } => {
+            change(session, "The second factor is removed.", |patrol| {
+                patrol.remove_second_factor(&caller(), user.get())
+            })
+        }
+        UserCommand::Unlink { user, provider } => change(session, "The account is unlinked.", |patrol| {
+            patrol.unlink_account(&caller(), user.get(), &provider)
+        }),
         UserCommand::SetAuthMethod {
             user,
             method,
@@ -216,7 +248,7 @@ fn change(
 
 fn show(session: &mut Session, patrol: &Patrol, row: &UserRow, done: &str) -> anyhow::Result<Exit> {
     session.out.answer(&User::from(row), || {
-        format!("{done}\n{}", user_fields(row, patrol.now()))
+        format!("{done}\n{}", fields(user_fields(row, patrol.now())))
     })?;
     Ok(Exit::Done)
 }

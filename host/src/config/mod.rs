@@ -344,7 +344,7 @@ pub struct LimitConfig {
     /// Sign-ins with a password, good or bad, that one address may try a minute in one user's name; further ones are
     /// answered 429 before the password is looked at. 0: any number. Default 10.
     pub passwords_per_user: u32,
-    /// The same from one address, whoever's name is tried. Default 60.
+    /// The same from one address, whoever's name is tried; ways to an identity provider are counted along. Default 60.
     pub passwords_per_address: u32,
 }
 

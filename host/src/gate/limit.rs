@@ -36,7 +36,7 @@ pub(super) struct Limits<C: Clock = DefaultClock> {
     addresses: Arc<Counters<C>>,
     tokens: Arc<Counters<C>>,
     passwords: Arc<Counters<C>>,
-    password_addresses: Arc<Counters<C>>,
+    sign_in_addresses: Arc<Counters<C>>,
 }
 
 impl Limits {
@@ -52,7 +52,7 @@ impl<C: Clock + Clone> Limits<C> {
             addresses: counters(config.failures_per_address),
             tokens: counters(config.failures_per_token),
             passwords: counters(config.passwords_per_user),
-            password_addresses: counters(config.passwords_per_address),
+            sign_in_addresses: counters(config.passwords_per_address),
         }
     }
 
@@ -69,7 +69,7 @@ impl<C: Clock + Clone> Limits<C> {
             addresses: counters(&self.addresses, config.failures_per_address),
             tokens: counters(&self.tokens, config.failures_per_token),
             passwords: counters(&self.passwords, config.passwords_per_user),
-            password_addresses: counters(&self.password_addresses, config.passwords_per_address),
+            sign_in_addresses: counters(&self.sign_in_addresses, config.passwords_per_address),
         }
     }
 
@@ -88,9 +88,13 @@ impl<C: Clock + Clone> Limits<C> {
         let from = Key::of(address);
         let who = self.passwords.hasher.hash_one((from, tenant, user));
         let wait = self.passwords.count(Key::Own(who.into()));
+        wait.max(self.sign_in(address))
+    }
+
+    /// Counts an attempt to sign in, by whatever means; how long to wait before there may be one.
+    pub(super) fn sign_in(&self, address: Option<IpAddr>) -> Option<Duration> {
         // Where the gateway names no address, everybody would share one.
-        let address = address.and_then(|_| self.password_addresses.count(from));
-        wait.max(address)
+        address.and_then(|_| self.sign_in_addresses.count(Key::of(address)))
     }
 }
 
@@ -255,7 +259,11 @@ mod tests {
         // Where nobody knows the address, each user is still protected, and others are not affected.
         for user in ["a", "b", "c", "d", "e", "f"] {
             assert_eq!(limits.password(None, "acme", user), None);
+            assert_eq!(limits.sign_in(None), None);
         }
+        // By whatever means somebody signs in, they come from somewhere.
+        assert!((0..5).all(|_| limits.sign_in(from("192.0.2.3")).is_none()));
+        assert!(limits.sign_in(from("192.0.2.3")).is_some() && attempt("192.0.2.3", "eve"));
     }
 
     #[test]

@@ -433,6 +433,12 @@ impl Gate {
         let limits = self.limits.load();
         Ok(limits.password(address, &tenant, &normalize(user)))
     }
+
+    /// Counts an attempt to sign in that needs no password here, and says how long to wait where too many attempts, of
+    /// either kind, came from this address.
+    pub fn sign_in_attempt(&self, address: Option<IpAddr>) -> Option<Duration> {
+        self.limits.load().sign_in(address)
+    }
 }
 
 fn admit(rules: &Rules, identity: Option<Identity>, signed: Option<HeaderValue>) -> Admission {

@@ -123,10 +123,19 @@ impl Patrol {
     ) -> Result<T, Error> {
         let mut transaction = self.store.begin()?;
         let (value, event) = change(&mut *transaction)?;
+        self.complete(transaction, event)?;
+        Ok(value)
+    }
+
+    /// Commits a change together with its audit event.
+    pub(super) fn complete(
+        &self,
+        mut transaction: Box<dyn Transaction>,
+        event: AuditEvent,
+    ) -> Result<(), Error> {
         event.write(&mut *transaction)?;
         transaction.put_clock_mark(self.now(), false)?;
-        transaction.commit()?;
-        Ok(value)
+        Ok(transaction.commit()?)
     }
 
     /// Makes a tenant, with one site.
@@ -228,7 +237,7 @@ impl Patrol {
     }
 
     /// Changes a user and records it as `event`, with what the change has to say.
-    fn change_user(
+    pub(super) fn change_user(
         &self,
         caller: &Caller,
         user: &UserRef,

@@ -13,7 +13,7 @@ use super::events::AuditEvent;
 use super::web::{SIGN_IN, method_in_force};
 use super::{Caller, Error, Origin, Patrol, WebSignIn, WebVisitor};
 use crate::private_file::{self, Unreadable};
-use crate::store::{Account, Read, StoreError, UserRow};
+use crate::store::{Account, LinkedAccount, Read, StoreError, UserRow};
 
 /// A file with a secret is not larger.
 const SECRET_BYTES: u64 = 4_096;
@@ -134,7 +134,10 @@ impl Patrol {
         if let Err(why) = admissible(&*transaction, &user, method)? {
             return Ok(Err(why));
         }
-        if transaction.has_federated(&vouched.provider, &vouched.issuer, user.id)? {
+        let theirs = transaction.federated_accounts(user.id)?;
+        let same =
+            |other: &LinkedAccount| other.provider == vouched.provider && other.issuer == vouched.issuer;
+        if theirs.iter().any(same) {
             return Ok(Err(Stranger::OtherAccount));
         }
         let now = self.now();

@@ -53,6 +53,7 @@ mod tokens;
 mod trial;
 mod vitals;
 mod watch;
+mod ways_in;
 mod web;
 
 use std::cell::RefCell;
@@ -125,6 +126,7 @@ pub use statistics::{Ending, SignIns, Statistics};
 pub use tokens::{MethodEffect, NewToken, OwnedToken};
 pub use vitals::{Backlog, Population, Tally};
 pub use watch::Watchman;
+pub use ways_in::WaysIn;
 pub use web::{WebSignIn, WebVisitor};
 
 // What callers are handed, and hand in: they need know nothing of where it comes from.

@@ -6,7 +6,8 @@
 //!   made.
 //! * A code works once, and so does a recovery code, of which the digest is stored.
 //! * A right password alone opens no session where there is a second factor, or where the tenant asks for one (R11). It
-//!   opens a *half* sign-in, good for five minutes and five codes, and for nothing but the second step.
+//!   opens a *half* sign-in, good for five minutes and five codes, and for nothing but the second step. A hundred wrong
+//!   codes in a row, from wherever, and no code of the time is taken any more until a recovery code was.
 
 use std::path::Path;
 
@@ -36,6 +37,9 @@ const PREFIX: &str = "patrol-web-key-1:";
 const HALF_FOR: u64 = 5 * MINUTE;
 /// How many codes may be tried in one.
 const TRIES: u32 = 5;
+/// How many codes in a row may be wrong, however long it takes: more would be guessed at (NIST SP 800-63B, 3.2.2). Then
+/// only a recovery code is taken.
+const WRONG_CODES: u32 = 100;
 /// The length of a step, in seconds, as authenticators have it.
 const STEP: u64 = 30;
 /// How many recovery codes there are.
@@ -160,8 +164,7 @@ impl Patrol {
         user: &UserRow,
         code: &Secret,
     ) -> Result<Vec<Secret>, Error> {
-        self.change(|transaction| {
-            self.show_second_factor(transaction, user, code)?;
+        self.change_by_code(user, code, |transaction| {
             let codes = renew(transaction, user.id)?;
             let event = AuditEvent::new("renew_recovery_codes", self.now(), caller).user(user);
             Ok((codes, event))
@@ -184,35 +187,52 @@ impl Patrol {
         let stored = found(self.store.read()?.password(user.id)?, "user", &user.name)?;
         let hash = stored.hash.ok_or(Error::WrongPassword)?;
         judge_hash(&hash, password)?;
-        self.change(|transaction| {
+        self.change_by_code(user, code, |transaction| {
             let owner = found(transaction.owner(user.id)?, "user", &user.name)?;
             if owner.multi_factor {
                 return Err(Error::Invalid(
                     "your organization asks for a second factor: it cannot be turned off".to_owned(),
                 ));
             }
-            self.show_second_factor(transaction, user, code)?;
             transaction.delete_second_factor(user.id)?;
             let event = AuditEvent::new("disable_second_factor", self.now(), caller).user(user);
             Ok(((), event))
         })
     }
 
-    fn show_second_factor(
+    /// A change for somebody who shows a code, with its audit event. A wrong code changes nothing, but is counted.
+    fn change_by_code<T>(
+        &self,
+        user: &UserRow,
+        code: &Secret,
+        change: impl FnOnce(&mut dyn Transaction) -> Result<(T, AuditEvent), Error>,
+    ) -> Result<T, Error> {
+        let mut transaction = self.store.begin()?;
+        if !self.shows_second_factor(&mut *transaction, user, code)? {
+            transaction.commit()?;
+            return Err(Error::WrongPassword);
+        }
+        let (value, event) = change(&mut *transaction)?;
+        self.complete(transaction, event)?;
+        Ok(value)
+    }
+
+    /// Whether a code is one of the user's. If not, that is noted, and to be committed.
+    fn shows_second_factor(
         &self,
         transaction: &mut dyn Transaction,
         user: &UserRow,
         code: &Secret,
-    ) -> Result<(), Error> {
+    ) -> Result<bool, Error> {
         let row = transaction.second_factor(user.id)?;
         let row = row
             .filter(|row| row.confirmed.is_some())
             .ok_or(Error::WrongPassword)?;
-        if self.spend(transaction, user.id, &row, code)? {
-            Ok(())
-        } else {
-            Err(Error::WrongPassword)
+        let shown = self.spend(transaction, user.id, &row, code)?;
+        if !shown {
+            transaction.count_wrong_code(user.id)?;
         }
+        Ok(shown)
     }
 
     /// Uses a code up: whether it is one, of the time or for recovery, that was not used before.
@@ -229,6 +249,12 @@ impl Patrol {
         if plain.len() != 6 {
             return Ok(row.confirmed.is_some()
                 && transaction.use_recovery_code(user, &Sha256::digest(&*plain).into())?);
+        }
+        if row.confirmed.is_some() && row.wrong >= WRONG_CODES {
+            return Err(Error::Invalid(
+                "too many codes were wrong: enter a recovery code, or ask an administrator to remove your second step"
+                    .to_owned(),
+            ));
         }
         let secret = unseal(&self.data, user, &row.sealed)?;
         let totp: Totp = Builder::new().with_secret(&secret[..]).build_noncompliant();
@@ -318,8 +344,10 @@ impl Patrol {
         let factor = transaction.second_factor(user.id)?;
         let enrolled = factor.as_ref().is_some_and(|factor| factor.confirmed.is_some());
         let shown = if enrolled {
-            self.show_second_factor(&mut *transaction, &user, code)
-                .map(|()| Vec::new())
+            match self.shows_second_factor(&mut *transaction, &user, code)? {
+                true => Ok(Vec::new()),
+                false => Err(Error::WrongPassword),
+            }
         } else {
             self.confirm(&mut *transaction, &user, code)
         };

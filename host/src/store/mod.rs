@@ -36,7 +36,7 @@ use patrol_policy::types::{
 pub use accounts::{
     AccountEpochs, AccountRead, AccountRow, AccountSession, PasswordRow, ReadAccounts, WriteAccounts,
 };
-pub use federation::{Account, ReadFederation, WriteFederation};
+pub use federation::{Account, LinkedAccount, ReadFederation, WriteFederation};
 pub use history::ReadHistory;
 pub use links::{LinkPurpose, LinkRow, ReadLinks, WriteLinks};
 pub use notices::{EndingFilter, EndingPlace, NoticeKey, ReadNotices, WriteNotices};

@@ -13,6 +13,8 @@ pub struct SecondFactorRow {
     pub confirmed: Option<Timestamp>,
     /// The last step of time whose code was used: none of it or before it is good.
     pub last_step: u64,
+    /// How many codes were wrong since the last one that was right.
+    pub wrong: u32,
     /// How many recovery codes are left.
     pub recovery_left: u32,
 }
@@ -50,14 +52,17 @@ pub trait WriteSecondFactor: ReadSecondFactor {
     fn put_second_factor(&mut self, owner: Id, sealed: &[u8]) -> Result<()>;
     /// Marks it as confirmed; an existing mark stays.
     fn confirm_second_factor(&mut self, owner: Id, at: Timestamp) -> Result<()>;
-    /// Notes that the code of a step was used. Says whether it is later than all before.
+    /// Notes that the code of a step was used, and that it was right. Says whether it is later than all before; if not,
+    /// nothing is noted.
     fn use_step(&mut self, owner: Id, step: u64) -> Result<bool>;
     /// Deletes a user's second factor with its recovery codes.
     fn delete_second_factor(&mut self, owner: Id) -> Result<()>;
     /// Replaces a user's recovery codes.
     fn put_recovery_codes(&mut self, owner: Id, digests: &[[u8; 32]]) -> Result<()>;
-    /// Uses a recovery code up. Says whether there was such a one.
+    /// Uses a recovery code up, and notes that it was right. Says whether there was such a one.
     fn use_recovery_code(&mut self, owner: Id, digest: &[u8; 32]) -> Result<bool>;
+    /// Counts one more wrong code of a user.
+    fn count_wrong_code(&mut self, owner: Id) -> Result<()>;
     /// Stores a sign-in that waits.
     fn insert_half_sign_in(&mut self, half: &HalfSignIn) -> Result<()>;
     /// Counts one more code that was tried in vain.

@@ -275,6 +275,8 @@ fn a_user_is_found_by_name_by_tenant_and_name_and_by_identifier() {
     let ann = home.json(&["user", "show", "ann"]);
     assert_eq!(home.json(&["user", "show", "acme/ann"]), ann);
     assert_eq!(home.json(&["user", "show", &text(&ann["id"])]), ann);
+    let shown = home.run(&["user", "show", "ann"]).done();
+    assert!(shown.contains("\nsecond factor  off"), "{shown}");
 
     home.run(&["tenant", "create", "other"]).done();
     home.run(&["user", "create", "--tenant", "other", "--name", "ann"])

@@ -337,3 +337,83 @@ fn a_clock_that_is_off_is_named() {
         assert_eq!(corp.sign_in(&mut corp.site.browser(), "bob").answer.status, 303);
     }
 }
+
+#[test]
+fn an_account_is_unlinked_by_an_administrator_and_makes_room_for_the_next() {
+    let Some(corp) = Corp::start(&[], |_| ()) else {
+        return;
+    };
+    let site = &corp.site;
+    let mut bob = site.browser();
+    assert_eq!(corp.sign_in(&mut bob, "bob").answer.status, 303);
+    let token = site.issue(site.bob, "ci");
+    let mut alice = site.signed_in("alice");
+    let user = format!("/ui/admin/users/{}", site.bob);
+    let path = format!("{user}/accounts/corp");
+    let page = alice.get(&user);
+    assert!(page.text("main").contains("Account at corp"), "{page:?}");
+    assert!(page.attributes("main a", "href").contains(&path), "{page:?}");
+    assert_eq!(
+        alice.get_only(&format!("{user}/accounts/other")).answer.status,
+        404
+    );
+    assert_eq!(bob.get_only(&path).answer.status, 403);
+
+    let page = alice.get(&path);
+    assert!(page.text("main").contains("that bob has at corp"), "{page:?}");
+    let page = alice.submit(&page, &path, &[]);
+    assert_eq!(page.text("main [role=status]"), "The account was unlinked.");
+    assert!(!page.text("main").contains("Account at corp"), "{page:?}");
+    let event = site.last_event("unlink_identity");
+    assert_eq!(event["details"]["accounts"][0]["subject"], "bob", "{event}");
+    assert_eq!(event["initiatingUserDisplayName"], "alice");
+    // Signed out, with their tokens as they were; the next account with their address is theirs.
+    assert_eq!(bob.get_only("/ui/tokens").answer.status, 303);
+    site.verify(&token).unwrap();
+    let mut bobby = site.browser();
+    assert_eq!(corp.sign_in(&mut bobby, "bobby").answer.status, 303);
+    let page = corp.sign_in(&mut bob, "bob");
+    corp.assert_out(&mut bob, &page, 403, "Another account", "another account");
+
+    // Nobody does it to themselves, which would let another account in to who has got hold of the session.
+    corp.set_method(site.alice, "oidc:corp");
+    let mut alice = site.browser();
+    assert_eq!(corp.sign_in(&mut alice, "alice").answer.status, 303);
+    let path = format!("/ui/admin/users/{}/accounts/corp", site.alice);
+    assert_eq!(alice.get_only(&path).answer.status, 409);
+    let csrf = alice.get("/ui/tokens").fields("/ui/sign-out").remove(0).1;
+    assert_eq!(alice.post(&path, &[("csrf", &csrf)]).answer.status, 409);
+    assert_eq!(site.events("unlink_identity").len(), 1);
+}
+
+#[test]
+fn one_address_leaves_for_a_provider_so_often_and_no_more() {
+    let mut config = Config::default();
+    config.limits.passwords_per_address = 3;
+    // Nobody is asked: there is no provider at this address.
+    config.web.oidc = vec![OidcConfig {
+        name: "corp".to_owned(),
+        issuer: "http://127.0.0.1:9".to_owned(),
+        client_id: "patrol".to_owned(),
+        ..OidcConfig::default()
+    }];
+    let site = Site::with(config);
+    let mut browser = site.browser();
+    for path in [
+        "/ui/oidc/corp",
+        "/ui/oidc/corp/return?state=a&code=b",
+        "/ui/oidc/corp",
+    ] {
+        assert_ne!(browser.get_only(path).answer.status, 429, "{path}");
+    }
+    let noted = site.events("web_login").len();
+    assert_eq!(noted, 3);
+    for path in ["/ui/oidc/corp", "/ui/oidc/corp/return?state=a&code=b"] {
+        let page = browser.get_only(path);
+        assert_eq!(page.answer.status, 429, "{path}");
+        assert!(page.answer.header("retry-after").is_some());
+    }
+    assert_eq!(site.events("web_login").len(), noted);
+    // With a password neither.
+    assert_eq!(browser.sign_in("bob", PASSWORD).answer.status, 429);
+}

@@ -1,12 +1,14 @@
 //! The second step of signing in, and the page on which people look after it.
 
 use std::os::unix::fs::PermissionsExt as _;
+use std::time::{SystemTime, UNIX_EPOCH};
 
 use patrol::config::Config;
 use patrol::service::{Caller, Error, Origin};
 use patrol_policy::Secret;
 use patrol_policy::types::{MINUTE, RefusalReason};
 use patrol_tests::deployment::AUDIENCE;
+use patrol_tests::program::Program;
 use patrol_tests::web::{Browser, Page};
 use totp_rs::{Builder, Totp};
 
@@ -293,4 +295,141 @@ fn whoever_is_signed_in_elsewhere_can_be_signed_out_from_here() {
     assert_eq!(page.text("[role=status]"), "You are signed out everywhere else.");
     assert_eq!(there.get_only("/ui/tokens").answer.status, 303);
     assert_eq!(here.get_only("/ui/tokens").answer.status, 200);
+}
+
+#[test]
+fn after_a_hundred_wrong_codes_from_wherever_only_a_recovery_code_is_taken() {
+    let site = unhurried();
+    let (totp, codes, mut own) = enrolled(&site);
+    let renew = "/ui/security/recovery-codes";
+    let page = own.get("/ui/security");
+    let (mut browser, step) = first_step(&site);
+    site.clock.advance(MINUTE);
+    let wrong = code(&site, &totp, 10);
+    for number in 0..99 {
+        // By whatever way; what is asked for after it is all the same.
+        let answer = if number < 4 {
+            browser.submit(&step, STEP, &[("code", &wrong)])
+        } else {
+            own.submit(&page, renew, &[("code", &wrong)])
+        };
+        assert_eq!(answer.answer.status, 401, "{number}: {answer:?}");
+    }
+    // A right one forgives what was wrong before it.
+    let right = own.submit(&page, renew, &[("code", &code(&site, &totp, 0))]);
+    let codes_now = right.texts(".codes code");
+    assert_eq!(codes_now.len(), 10, "{right:?}");
+    for number in 0..100 {
+        let answer = own.submit(&page, renew, &[("code", &wrong)]);
+        assert_eq!(answer.answer.status, 401, "{number}");
+    }
+    site.clock.advance(MINUTE);
+    let (mut browser, step) = first_step(&site);
+    let right = code(&site, &totp, 0);
+    for (browser, page, path) in [(&mut own, &page, renew), (&mut browser, &step, STEP)] {
+        let refused = browser.submit(page, path, &[("code", &right)]);
+        assert_eq!(refused.answer.status, 422, "{refused:?}");
+        let told = refused.text("[role=alert]");
+        assert!(told.contains("enter a recovery code"), "{told}");
+    }
+    let refused = browser.submit(&step, STEP, &[("code", &codes[0])]);
+    assert_eq!(refused.answer.status, 401, "one from before they were renewed");
+    let page = browser.submit(&step, STEP, &[("code", &codes_now[0])]);
+    assert_eq!(page.path, "/ui/tokens", "{page:?}");
+    let (mut browser, step) = first_step(&site);
+    let page = browser.submit(&step, STEP, &[("code", &right)]);
+    assert_eq!(page.path, "/ui/tokens", "{page:?}");
+}
+
+#[test]
+fn an_administrator_removes_what_somebody_else_has_lost() {
+    let site = unhurried();
+    let (.., mut bob) = enrolled(&site);
+    let mut alice = site.signed_in("alice");
+    let user = format!("/ui/admin/users/{}", site.bob);
+    let path = format!("{user}/second-factor");
+    assert!(
+        alice
+            .get(&user)
+            .text("main")
+            .contains("10 recovery codes are left")
+    );
+    // Not bob himself, who would need a code to turn it off.
+    assert_eq!(bob.get_only(&path).answer.status, 403);
+    let csrf = bob.get("/ui/tokens").fields("/ui/sign-out").remove(0).1;
+    assert_eq!(bob.post(&path, &[("csrf", &csrf)]).answer.status, 403);
+    first_step(&site);
+
+    let page = alice.get(&path);
+    assert!(
+        page.text("main").contains("Be sure that it is bob who asks"),
+        "{page:?}"
+    );
+    let page = alice.submit(&page, &path, &[]);
+    assert_eq!((page.path.as_str(), page.answer.status), (user.as_str(), 200));
+    assert_eq!(page.text("main [role=status]"), "The second step was removed.");
+    assert!(!page.attributes("main a", "href").contains(&path), "{page:?}");
+    let event = site.last_event("remove_second_factor");
+    assert_eq!(event["initiatingUserDisplayName"], "alice", "{event}");
+    assert_eq!(event["details"]["userName"], "bob", "{event}");
+    site.signed_in("bob");
+    // Their session goes on, and another tab comes too late for nothing.
+    assert_eq!(bob.get_only("/ui/tokens").answer.status, 200);
+    let page = alice.get(&path);
+    assert_eq!(alice.submit(&page, &path, &[]).path, user);
+    assert_eq!(site.events("remove_second_factor").len(), 1);
+}
+
+#[test]
+fn no_administrator_removes_their_own_without_a_code() {
+    let site = unhurried();
+    let mut alice = site.signed_in("alice");
+    let page = alice.get(ENROL);
+    let totp = authenticator(&page);
+    alice.submit(&page, ENROL, &[("code", &code(&site, &totp, 0))]);
+    let user = format!("/ui/admin/users/{}", site.alice);
+    let path = format!("{user}/second-factor");
+    let page = alice.get(&user);
+    assert!(!page.attributes("main a", "href").contains(&path), "{page:?}");
+    assert_eq!(alice.get_only(&path).answer.status, 409);
+    let csrf = page.fields("/ui/sign-out").remove(0).1;
+    assert_eq!(alice.post(&path, &[("csrf", &csrf)]).answer.status, 409);
+    assert!(site.patrol.second_factor(site.alice).unwrap().enrolled);
+}
+
+#[test]
+fn the_command_line_shows_and_removes_it_and_knows_who_has_none() {
+    let program = Program::new();
+    program.json(&["tenant", "create", "acme"]);
+    program.json(&["user", "create", "--tenant", "acme", "--name", "bob"]);
+    let link = program.json(&["user", "link", "bob"])["link"].clone();
+    let server = program.serve();
+    let mut browser = Browser::new(server.address);
+    let page = browser.get(link.as_str().unwrap());
+    let both = [("password", PASSWORD), ("repeated", PASSWORD)];
+    browser.submit(&page, "/ui/password", &both);
+    assert_eq!(program.json(&["user", "show", "bob"])["secondFactor"], false);
+    let none = program.run(&["user", "remove-second-factor", "bob"]);
+    assert_eq!(none.code, Some(4), "{none:?}");
+    let none = program.run(&["user", "unlink", "bob", "corp"]);
+    assert_eq!(none.code, Some(4), "{none:?}");
+
+    browser.sign_in("bob", PASSWORD);
+    let page = browser.get(ENROL);
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap().as_secs();
+    let now = authenticator(&page).generate(now).to_string();
+    browser.submit(&page, ENROL, &[("code", &now)]);
+    let shown = program.json(&["user", "show", "bob"]);
+    assert_eq!(
+        (&shown["secondFactor"], &shown["recoveryCodesLeft"]),
+        (&true.into(), &10.into())
+    );
+    let page = Browser::new(server.address).sign_in("bob", PASSWORD);
+    assert!(page.path.starts_with(STEP), "{page:?}");
+    let removed = program.run(&["user", "remove-second-factor", "bob"]);
+    assert_eq!(removed.code, Some(0), "{removed:?}");
+    assert_eq!(
+        Browser::new(server.address).sign_in("bob", PASSWORD).path,
+        "/ui/tokens"
+    );
 }

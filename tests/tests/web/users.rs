@@ -211,6 +211,8 @@ fn users_of_others_are_not_there() {
     let paths = [
         format!("{USERS}/{theirs}"),
         format!("{USERS}/{theirs}/delete"),
+        format!("{USERS}/{theirs}/second-factor"),
+        format!("{USERS}/{theirs}/accounts/corp"),
         format!("{USERS}/x"),
     ];
     for path in &paths {
@@ -224,6 +226,8 @@ fn users_of_others_are_not_there() {
         (&paths[0], [("action", "disable"), ("name", "")]),
         (&paths[0], [("action", "rename"), ("name", "mine")]),
         (&paths[1], [("name", "mallory"), ("action", "")]),
+        (&paths[2], [("name", ""), ("action", "")]),
+        (&paths[3], [("name", ""), ("action", "")]),
     ] {
         let fields = [&[("csrf", csrf.as_str())], fields.as_slice()].concat();
         assert_eq!(alice.post(path, &fields).answer.status, 404, "{path}");

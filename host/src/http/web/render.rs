@@ -6,6 +6,7 @@ use axum::extract::State;
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
 use axum::http::{HeaderMap, HeaderValue, StatusCode};
 use axum::response::{Html, IntoResponse, Redirect, Response};
+use patrol_policy::Secret;
 use patrol_policy::types::Timestamp;
 
 use super::person::{Person, zone};
@@ -90,6 +91,12 @@ impl Frame {
         self.zone.ago(*at)
     }
 
+    /// A secret in words, on the page that is there to show it.
+    pub(super) fn reveal<'a>(&self, secret: &'a Secret) -> &'a str {
+        // Those that were made or found good here are ASCII.
+        std::str::from_utf8(secret.expose()).unwrap_or_default()
+    }
+
     /// The hidden field that every form has.
     pub(super) fn csrf(&self) -> Hidden<'_> {
         Hidden(&self.csrf)
@@ -167,6 +174,8 @@ const NOTICES: &[&str] = &[
     "notice-user-enabled",
     "notice-user-renamed",
     "notice-user-roles",
+    "notice-user-second-removed",
+    "notice-user-unlinked",
 ];
 
 /// What the page that is shown now has to say of the one before.

@@ -75,15 +75,14 @@ impl Qr {
 /// What is shown to be put into an authenticator.
 struct Shown {
     qr: Option<Qr>,
-    text: String,
+    text: Secret,
 }
 
 impl From<Enrolment> for Shown {
     fn from(enrolment: Enrolment) -> Self {
-        let text = String::from_utf8_lossy(enrolment.text.expose()).into_owned();
         Self {
             qr: Qr::of(&enrolment.uri),
-            text,
+            text: enrolment.text,
         }
     }
 }
@@ -112,7 +111,7 @@ struct SecurityPage {
 #[template(path = "recovery-codes.html")]
 struct CodesPage {
     frame: Frame,
-    codes: Vec<String>,
+    codes: Vec<Secret>,
     onward: String,
 }
 
@@ -244,11 +243,7 @@ async fn step(
             } else {
                 let onward = guard::next(&next).unwrap_or(HOME).to_owned();
                 let mut shown = anonymous(&web, &headers, StatusCode::OK, "recovery-title", |frame| {
-                    CodesPage {
-                        frame,
-                        codes: shown_codes(&codes),
-                        onward,
-                    }
+                    CodesPage { frame, codes, onward }
                 });
                 for cookie in entered.headers().get_all(SET_COOKIE) {
                     shown.headers_mut().append(SET_COOKIE, cookie.clone());
@@ -262,13 +257,12 @@ async fn step(
             let error = Some(text("second-wrong"));
             step_form(&web, &headers, StatusCode::UNAUTHORIZED, &next, error).await
         }
+        Err(Error::Invalid(message)) => {
+            let status = StatusCode::UNPROCESSABLE_ENTITY;
+            step_form(&web, &headers, status, &next, Some(message)).await
+        }
         Err(error) => over(error),
     }
-}
-
-fn shown_codes(codes: &[Secret]) -> Vec<String> {
-    let texts = codes.iter().map(|code| String::from_utf8_lossy(code.expose()));
-    texts.map(std::borrow::Cow::into_owned).collect()
 }
 
 async fn security(State(web): State<Web>, person: Person) -> Response {
@@ -330,10 +324,10 @@ async fn enrolment_form(web: &Web, person: &Person, status: StatusCode, error: O
     }
 }
 
-fn codes_page(person: &Person, codes: &[Secret]) -> Response {
+fn codes_page(person: &Person, codes: Vec<Secret>) -> Response {
     page(&CodesPage {
         frame: person.frame("recovery-title", "security"),
-        codes: shown_codes(codes),
+        codes,
         onward: SECURITY.to_owned(),
     })
 }
@@ -347,7 +341,7 @@ async fn enrol(State(web): State<Web>, person: Person, Form(Code { code, .. }): 
         .blocking(move |patrol| patrol.confirm_second_factor(&caller, &user, &code))
         .await;
     match confirmed {
-        Ok(codes) => codes_page(&person, &codes),
+        Ok(codes) => codes_page(&person, codes),
         Err(Error::WrongPassword) => {
             let error = Some(text("second-wrong"));
             enrolment_form(&web, &person, StatusCode::UNAUTHORIZED, error).await
@@ -365,7 +359,7 @@ async fn renew(State(web): State<Web>, person: Person, Form(Code { code, .. }): 
         .blocking(move |patrol| patrol.renew_recovery_codes(&caller, &user, &code))
         .await;
     match renewed {
-        Ok(codes) => codes_page(&person, &codes),
+        Ok(codes) => codes_page(&person, codes),
         Err(error) => refused(&web, &person, error).await,
     }
 }

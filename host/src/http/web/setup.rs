@@ -37,7 +37,7 @@ pub(super) fn routes() -> Router<Web> {
 #[template(path = "setup.html")]
 struct SetupPage {
     frame: Frame,
-    link: String,
+    link: Secret,
     names: FirstNames,
     error: Option<String>,
 }
@@ -46,7 +46,7 @@ struct SetupPage {
 #[template(path = "password.html")]
 struct PasswordPage {
     frame: Frame,
-    link: String,
+    link: Secret,
     user: String,
     tenant: String,
     error: Option<String>,
@@ -114,7 +114,7 @@ async fn setup_form(
     };
     anonymous(web, headers, status, "setup-title", |frame| SetupPage {
         frame,
-        link: shown(&link),
+        link,
         names,
         error,
     })
@@ -186,7 +186,7 @@ async fn password_form(
     };
     anonymous(web, headers, status, "password-title", |frame| PasswordPage {
         frame,
-        link: shown(&link),
+        link,
         user: user.name,
         tenant: user.tenant_name,
         error,
@@ -231,11 +231,6 @@ fn over(error: Error) -> Response {
         Error::Refused(_) => Problem::new(StatusCode::GONE, "setup-link-over").into_response(),
         other => Problem::from(other).into_response(),
     }
-}
-
-/// The secret of a link that has been found good, for the form that brings it back.
-fn shown(link: &Secret) -> String {
-    String::from_utf8_lossy(link.expose()).into_owned()
 }
 
 /// A page with a form for somebody who need not be signed in. The form's token is computed from the cookie that is

@@ -16,6 +16,7 @@ use axum::http::StatusCode;
 use axum::response::{IntoResponse as _, Response};
 use axum::routing::get;
 use axum::{Extension, Router};
+use patrol_policy::Secret;
 use patrol_policy::types::{Cause, DAY, Duration, End, HOUR, Id, Parameters, Timestamp};
 
 use super::Web;
@@ -168,22 +169,21 @@ fn ended_already() -> Response {
 struct SecretPage {
     frame: Frame,
     name: String,
-    secret: String,
+    secret: Secret,
     expires: Timestamp,
     /// Until when the secret before works as well.
     rotating: Option<Timestamp>,
 }
 
 /// The one answer that holds a secret (R1). It is the answer to a form, which cannot be asked for again.
-fn secret_page(person: &Person, title: &'static str, made: &NewToken) -> Response {
+fn secret_page(person: &Person, title: &'static str, made: NewToken) -> Response {
     let token = &made.row.state.token;
     page(&SecretPage {
         frame: person.frame(title, "tokens"),
-        name: made.row.name.clone(),
-        // Tokens are ASCII.
-        secret: String::from_utf8_lossy(made.secret.expose()).into_owned(),
         expires: last_moment(token.expires),
         rotating: token.previous.map(|previous| previous.until),
+        name: made.row.name,
+        secret: made.secret,
     })
 }
 

@@ -5,10 +5,9 @@ use rusqlite::{named_params, params};
 
 use super::columns::{Columns, bound, owner_columns, user_row_columns};
 use super::connections::{Lent, WriteGuard};
-use super::error::or_exists;
 use super::read::View;
 use crate::store::{
-    AccountEpochs, AccountRow, AccountSession, PasswordRow, ReadAccounts, Result, StoreError, WriteAccounts,
+    AccountEpochs, AccountRow, AccountSession, PasswordRow, ReadAccounts, Result, WriteAccounts,
 };
 
 /// What [`account_row`] decodes.
@@ -43,11 +42,7 @@ fn account_row(columns: &mut Columns<'_>) -> rusqlite::Result<AccountRow> {
     let digest = Digest::from_bytes(&columns.take()?);
     let opened = columns.take()?;
     let last_used = columns.take()?;
-    let epochs = AccountEpochs {
-        owner: columns.take()?,
-        tenant: columns.take()?,
-        password: columns.take()?,
-    };
+    let epochs = columns.epochs()?;
     let ended = columns.end()?;
     let audience_name = columns.take()?;
     let password = columns.take()?;
@@ -103,7 +98,7 @@ impl<C: Lent> ReadAccounts for View<C> {
 
 impl WriteAccounts for View<WriteGuard> {
     fn insert_account_session(&mut self, session: &AccountSession) -> Result<()> {
-        let inserted = self.prepare(INSERT)?.execute(named_params! {
+        let parameters = named_params! {
             ":id": session.id.to_bytes(),
             ":owner": session.owner.to_bytes(),
             ":audience": session.audience,
@@ -115,14 +110,9 @@ impl WriteAccounts for View<WriteGuard> {
             ":password_epoch": session.epochs.password,
             ":ended_at": session.ended.map(|end| end.at),
             ":ended_cause": session.ended.map(|end| end.cause.as_str()),
-        });
-        if inserted.map_err(or_exists("session", &session.id.to_string()))? == 0 {
-            return Err(StoreError::NotFound {
-                what: "user",
-                name: session.owner.to_string(),
-            });
-        }
-        Ok(())
+        };
+        let name = session.id.to_string();
+        self.insert_of(session.owner, ("session", &name), INSERT, parameters)
     }
 
     fn put_account_use(&mut self, id: Id, at: Timestamp) -> Result<()> {

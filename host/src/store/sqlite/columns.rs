@@ -11,7 +11,7 @@ use patrol_policy::types::{
 use rusqlite::types::{FromSql, Type};
 use rusqlite::{Error, Result, Row};
 
-use crate::store::{AuditEntry, ClientRow, TenantRow, Tenants, TokenRow, UserRow};
+use crate::store::{AccountEpochs, AuditEntry, ClientRow, TenantRow, Tenants, TokenRow, UserRow};
 
 /// The clause that a live token fulfils, as `live-rule` in `wit/types.wit` defines it, with uses that are not yet
 /// written. Over `token k`, `user u` and `tenant t`, with `:now` and `:idle_since`.
@@ -126,6 +126,15 @@ impl<'a> Columns<'a> {
             1 => Ok(true),
             _ => Err(self.nonsense(Type::Integer, "neither 0 nor 1")),
         }
+    }
+
+    /// The epochs that a session is bound to which no token opened.
+    pub(super) fn epochs(&mut self) -> Result<AccountEpochs> {
+        Ok(AccountEpochs {
+            owner: self.take()?,
+            tenant: self.take()?,
+            password: self.take()?,
+        })
     }
 
     /// A user as the policy sees it.

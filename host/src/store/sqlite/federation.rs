@@ -5,9 +5,8 @@ use rusqlite::params;
 
 use super::columns::user_row_columns;
 use super::connections::{Lent, WriteGuard};
-use super::error::or_exists;
 use super::read::View;
-use crate::store::{Account, ReadFederation, Result, StoreError, UserRow, WriteFederation};
+use crate::store::{Account, LinkedAccount, ReadFederation, Result, UserRow, WriteFederation};
 
 pub(super) const FEDERATED_USER: &str = concat!(
     "SELECT ",
@@ -15,6 +14,10 @@ pub(super) const FEDERATED_USER: &str = concat!(
     " FROM federated_identity f JOIN user u ON u.key = f.owner JOIN tenant t ON t.key = u.tenant \
      WHERE f.provider = ?1 AND f.issuer = ?2 AND f.subject = ?3"
 );
+
+pub(super) const FEDERATED_ACCOUNTS: &str = "
+    SELECT f.provider, f.issuer, f.subject, f.linked
+    FROM user u CROSS JOIN federated_identity f ON f.owner = u.key WHERE u.id = ?1 ORDER BY f.provider, f.issuer";
 
 pub(super) const USERS_BY_EMAIL: &str = concat!(
     "SELECT ",
@@ -35,13 +38,15 @@ impl<C: Lent> ReadFederation for View<C> {
         })
     }
 
-    fn has_federated(&self, provider: &str, issuer: &str, user: Id) -> Result<bool> {
-        let sql = "SELECT 1 FROM federated_identity f JOIN user u ON u.key = f.owner \
-                   WHERE u.id = ?3 AND f.provider = ?1 AND f.issuer = ?2";
-        let found = self.first(sql, params![provider, issuer, user.to_bytes()], |columns| {
-            columns.take::<i64>()
-        })?;
-        Ok(found.is_some())
+    fn federated_accounts(&self, user: Id) -> Result<Vec<LinkedAccount>> {
+        self.all(FEDERATED_ACCOUNTS, [user.to_bytes()], |columns| {
+            Ok(LinkedAccount {
+                provider: columns.take()?,
+                issuer: columns.take()?,
+                subject: columns.take()?,
+                linked: columns.take()?,
+            })
+        })
     }
 
     fn users_by_email(&self, tenant: Id, email: &str) -> Result<Vec<UserRow>> {
@@ -65,15 +70,15 @@ impl WriteFederation for View<WriteGuard> {
         )?;
         let sql = "INSERT INTO federated_identity (provider, issuer, subject, owner, linked) \
                    SELECT ?1, ?2, ?3, key, ?5 FROM user WHERE id = ?4";
-        let linked = self
-            .prepare(sql)?
-            .execute(params![provider, issuer, subject, user.to_bytes(), at]);
-        if linked.map_err(or_exists("account", subject))? == 0 {
-            return Err(StoreError::NotFound {
-                what: "user",
-                name: user.to_string(),
-            });
-        }
+        let parameters = params![provider, issuer, subject, user.to_bytes(), at];
+        self.insert_of(user, ("account", subject), sql, parameters)
+    }
+
+    fn unlink_federated(&mut self, provider: &str, user: Id) -> Result<()> {
+        self.execute(
+            "DELETE FROM federated_identity WHERE provider = ?1 AND owner = (SELECT key FROM user WHERE id = ?2)",
+            params![provider, user.to_bytes()],
+        )?;
         Ok(())
     }
 }

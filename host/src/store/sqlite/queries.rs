@@ -241,7 +241,7 @@ pub(super) const LAPSED_OF: &str = concat!(
 pub(super) mod tests {
     #![allow(clippy::unwrap_used, reason = "tests")]
 
-    use super::super::federation::{FEDERATED_USER, USERS_BY_EMAIL};
+    use super::super::federation::{FEDERATED_ACCOUNTS, FEDERATED_USER, USERS_BY_EMAIL};
     use super::*;
     use crate::store::sqlite::accounts::ACCOUNT_ROW;
     use crate::store::sqlite::connections::Lent as _;
@@ -332,6 +332,7 @@ pub(super) mod tests {
         for sql in [
             ACCOUNT_ROW,
             WEB_ROW,
+            FEDERATED_ACCOUNTS,
             FEDERATED_USER,
             USERS_BY_EMAIL,
             LINK,

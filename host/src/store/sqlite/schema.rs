@@ -40,6 +40,7 @@ const MIGRATIONS: &[&str] = &[
     TOKEN_PAGES,
     SECOND_FACTORS,
     NOTICES,
+    WRONG_CODES,
 ];
 
 const VERSION_1: &str = "
@@ -363,6 +364,9 @@ CREATE TABLE notice_mark (
     seq INTEGER NOT NULL
 ) STRICT, WITHOUT ROWID;
 ";
+
+/// How many codes in a row were wrong, since the last one that was right.
+const WRONG_CODES: &str = "ALTER TABLE second_factor ADD COLUMN wrong INTEGER NOT NULL DEFAULT 0;";
 
 /// The schema version that this build reads and writes.
 pub(super) fn current_version() -> i64 {

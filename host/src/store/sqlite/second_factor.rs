@@ -9,7 +9,7 @@ use super::read::View;
 use crate::store::{HalfSignIn, ReadSecondFactor, Result, SecondFactorRow, WriteSecondFactor};
 
 pub(super) const SECOND_FACTOR: &str = "
-    SELECT f.sealed, f.confirmed_at, f.last_step, (SELECT count(*) FROM recovery_code c WHERE c.owner = f.owner)
+    SELECT f.sealed, f.confirmed_at, f.last_step, f.wrong, (SELECT count(*) FROM recovery_code c WHERE c.owner = f.owner)
     FROM second_factor f WHERE f.owner = (SELECT key FROM user WHERE id = ?1)";
 
 pub(super) const HALF_SIGN_IN: &str = "
@@ -23,6 +23,7 @@ impl<C: Lent> ReadSecondFactor for View<C> {
                 sealed: columns.take()?,
                 confirmed: columns.take()?,
                 last_step: columns.take()?,
+                wrong: columns.take()?,
                 recovery_left: columns.take()?,
             })
         })
@@ -70,7 +71,7 @@ impl WriteSecondFactor for View<WriteGuard> {
 
     fn use_step(&mut self, owner: Id, step: u64) -> Result<bool> {
         let changed = self.execute(
-            "UPDATE second_factor SET last_step = ?2
+            "UPDATE second_factor SET last_step = ?2, wrong = 0
              WHERE owner = (SELECT key FROM user WHERE id = ?1) AND last_step < ?2",
             params![owner.to_bytes(), step],
         )?;
@@ -106,7 +107,18 @@ impl WriteSecondFactor for View<WriteGuard> {
             "DELETE FROM recovery_code WHERE owner = (SELECT key FROM user WHERE id = ?1) AND digest = ?2",
             params![owner.to_bytes(), digest],
         )?;
+        self.execute(
+            "UPDATE second_factor SET wrong = 0 WHERE ?2 AND owner = (SELECT key FROM user WHERE id = ?1)",
+            params![owner.to_bytes(), changed == 1],
+        )?;
         Ok(changed == 1)
+    }
+
+    fn count_wrong_code(&mut self, owner: Id) -> Result<()> {
+        let sql =
+            "UPDATE second_factor SET wrong = wrong + 1 WHERE owner = (SELECT key FROM user WHERE id = ?1)";
+        self.execute(sql, [owner.to_bytes()])?;
+        Ok(())
     }
 
     fn insert_half_sign_in(&mut self, half: &HalfSignIn) -> Result<()> {

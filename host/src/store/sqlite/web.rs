@@ -5,9 +5,8 @@ use rusqlite::{named_params, params};
 
 use super::columns::{Columns, bound, owner_columns, user_row_columns};
 use super::connections::{Lent, WriteGuard};
-use super::error::or_exists;
 use super::read::View;
-use crate::store::{AccountEpochs, ReadWeb, Result, StoreError, WebRow, WebSession, WriteWeb};
+use crate::store::{AccountEpochs, ReadWeb, Result, WebRow, WebSession, WriteWeb};
 
 /// What [`web_row`] decodes.
 pub(super) const WEB_ROW: &str = concat!(
@@ -43,11 +42,7 @@ fn web_row(columns: &mut Columns<'_>) -> rusqlite::Result<WebRow> {
     let digest = Digest::from_bytes(&columns.take()?);
     let opened = columns.take()?;
     let last_used = columns.take()?;
-    let epochs = AccountEpochs {
-        owner: columns.take()?,
-        tenant: columns.take()?,
-        password: columns.take()?,
-    };
+    let epochs = columns.epochs()?;
     let ended = columns.end()?;
     let password = columns.take()?;
     let owner = columns.owner()?;
@@ -80,7 +75,7 @@ impl<C: Lent> ReadWeb for View<C> {
 
 impl WriteWeb for View<WriteGuard> {
     fn insert_web_session(&mut self, session: &WebSession) -> Result<()> {
-        let inserted = self.prepare(INSERT)?.execute(named_params! {
+        let parameters = named_params! {
             ":id": session.id.to_bytes(),
             ":owner": session.owner.to_bytes(),
             ":via": session.via,
@@ -92,14 +87,9 @@ impl WriteWeb for View<WriteGuard> {
             ":password_epoch": session.epochs.password,
             ":ended_at": session.ended.map(|end| end.at),
             ":ended_cause": session.ended.map(|end| end.cause.as_str()),
-        });
-        if inserted.map_err(or_exists("session", &session.id.to_string()))? == 0 {
-            return Err(StoreError::NotFound {
-                what: "user",
-                name: session.owner.to_string(),
-            });
-        }
-        Ok(())
+        };
+        let name = session.id.to_string();
+        self.insert_of(session.owner, ("session", &name), INSERT, parameters)
     }
 
     fn put_web_use(&mut self, id: Id, at: Timestamp) -> Result<()> {

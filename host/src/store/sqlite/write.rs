@@ -116,6 +116,21 @@ impl View<WriteGuard> {
         u32::try_from(changed).map_err(|_| StoreError::Unavailable("too many rows were changed".to_owned()))
     }
 
+    /// Inserts something that belongs to a user, whom the statement finds.
+    pub(super) fn insert_of(
+        &self,
+        user: Id,
+        (what, name): (&'static str, &str),
+        sql: &str,
+        parameters: impl Params,
+    ) -> Result<()> {
+        let inserted = self.prepare(sql)?.execute(parameters);
+        if inserted.map_err(or_exists(what, name))? == 0 {
+            return Err(no_such("user", user));
+        }
+        Ok(())
+    }
+
     /// Executes a statement that changes one user.
     fn change_user(&self, user: Id, sql: &str, parameters: impl Params) -> Result<()> {
         if self.execute(sql, parameters)? == 0 {

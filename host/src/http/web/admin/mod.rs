@@ -3,9 +3,9 @@
 mod audit;
 mod overview;
 mod policy;
-mod reset;
 mod tokens;
 mod users;
+mod ways_in;
 
 use std::fmt::Write as _;
 use std::time::Duration;
@@ -24,9 +24,9 @@ pub(super) fn routes() -> Router<Web> {
         .merge(audit::routes())
         .merge(overview::routes())
         .merge(policy::routes())
-        .merge(reset::routes())
         .merge(tokens::routes())
         .merge(users::routes())
+        .merge(ways_in::routes())
 }
 
 /// How long a page waits for work that may take longer, before it says that it is under way.

@@ -16,8 +16,9 @@ use super::super::form::{Form, Query};
 use super::super::person::Admin;
 use super::super::render::{Frame, Problem, page_with, see_other_with};
 use super::super::strings::text;
+use super::ways_in::account_path;
 use super::{address, identifier, mistake};
-use crate::service::{Error, ListedUser, NewAccount, Patrol, UserRef, UserRow, normalize};
+use crate::service::{Error, ListedUser, NewAccount, Patrol, UserRef, UserRow, WaysIn, normalize};
 
 const LIST: &str = "/ui/admin/users";
 /// Users on a page.
@@ -190,12 +191,19 @@ struct UserPage {
     user: UserRow,
     live: u32,
     tenant_method: String,
+    ways: WaysIn,
     is_self: bool,
     /// What the fields hold: what was typed, where it was not accepted.
     name: String,
     email: String,
     roles: String,
     error: Option<String>,
+}
+
+impl UserPage {
+    fn account(&self, provider: &str) -> String {
+        account_path(self.user.id, provider)
+    }
 }
 
 /// The user of this tenant, and the tenant's method.
@@ -225,10 +233,15 @@ async fn user_page(
         .await
         .map_err(|problem| problem.of(&admin.0))?;
     let ListedUser { row: user, live, .. } = user;
+    let ways = web
+        .blocking(move |patrol| patrol.ways_in(id))
+        .await
+        .map_err(|error| Problem::from(error).of(&admin.0))?;
     let mut shown = UserPage {
         frame: admin.0.frame("user-title", "users"),
         live,
         tenant_method,
+        ways,
         is_self: user.id == admin.0.id(),
         name: user.name.clone(),
         email: user.email.clone().unwrap_or_default(),

@@ -159,6 +159,10 @@ async fn leave(
         return Problem::new(StatusCode::BAD_REQUEST, "problem-query").into_response();
     };
     let origin = origin(&headers, &uri);
+    // Each takes a record, which somebody else's may have to make room for.
+    if let Some(wait) = web.app.gate().sign_in_attempt(origin.address) {
+        return Problem::too_many(wait).into_response();
+    }
     let Ok(permit) = Arc::clone(&web.oidc.permits).try_acquire_owned() else {
         return Problem::busy().into_response();
     };
@@ -236,6 +240,10 @@ async fn finish(web: Web, name: String, uri: Uri, headers: &HeaderMap, back: Bac
         record.provider == name && bool::from(same)
     });
     let Some(record) = record else {
+        // Whoever has a record was counted when they left.
+        if let Some(wait) = web.app.gate().sign_in_attempt(origin.address) {
+            return Problem::too_many(wait).into_response();
+        }
         let why = "it was not begun in this browser, or too long ago, or is over already";
         web.patrol().note_failed_sign_in(&name, why, &origin);
         return Problem::saying(StatusCode::BAD_REQUEST, text("oidc-stale")).into_response();

@@ -220,7 +220,7 @@ pub(super) async fn create(
         Err(error) => return Problem::from(error).of(&person).into_response(),
     };
     let (status, errors) = match made {
-        Some(Ok(made)) => return secret_page(&person, "tokens-created-title", &made),
+        Some(Ok(made)) => return secret_page(&person, "tokens-created-title", made),
         Some(Err(error)) => match refusal(&error, &rules, now) {
             Some(said) => said,
             None => return Problem::from(error).of(&person).into_response(),

@@ -136,7 +136,7 @@ pub(super) async fn rotate(
         })
         .await;
     let error = match made {
-        Ok(made) => return Ok(secret_page(&person, "tokens-rotated-title", &made)),
+        Ok(made) => return Ok(secret_page(&person, "tokens-rotated-title", made)),
         Err(error) => error,
     };
     if error.refusal() == Some(RefusalReason::OverlapTooLong) {
