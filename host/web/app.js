@@ -12,8 +12,6 @@
       location.reload();
     }
   }
-  // What was said once is not said again.
-  document.cookie = "__Host-patrol-notice=; Path=/; Secure; SameSite=Lax; Max-Age=0";
 
   // ---- The secret: seen once, and not left behind.
 

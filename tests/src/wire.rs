@@ -12,8 +12,10 @@ pub struct Answer {
     pub status: u16,
     /// The headers in order, names in lower case, without `date` and `x-request-id`, which are never the same.
     pub headers: Vec<(String, String)>,
-    /// The body.
+    /// The body; as text with what is no text replaced.
     pub body: String,
+    /// How much came of the body, in bytes.
+    pub length: usize,
 }
 
 impl Answer {
@@ -93,6 +95,7 @@ pub fn receive(mut stream: TcpStream) -> std::io::Result<Answer> {
         status: status.ok_or(std::io::ErrorKind::InvalidData)?,
         headers: headers.collect(),
         body: body.to_owned(),
+        length: bytes.len().saturating_sub(head.len().saturating_add(4)),
     };
     let whole = answer
         .headers

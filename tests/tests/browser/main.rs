@@ -12,6 +12,8 @@
 
 mod harness;
 mod hostile;
+mod scan;
+mod second_step;
 mod stage;
 mod tokens;
 mod walk;

@@ -520,3 +520,38 @@ fn neither_tokens_nor_sessions_of_the_api_sign_in_here() {
         assert_eq!(check(site.server, &[(name, &value)]).status, 401, "{name}");
     }
 }
+
+#[test]
+fn what_was_done_is_said_once() {
+    const SAID: &str = "[role=status]";
+    let site = Site::new();
+    let mut bob = site.signed_in("bob");
+    let page = bob.get("/ui/security");
+    let moved = bob.submit_only(&page, "/ui/security/sessions", &[]);
+    let set = moved
+        .answer
+        .headers
+        .iter()
+        .find(|(name, _)| name == "set-cookie")
+        .unwrap();
+    assert_eq!(
+        set.1,
+        "__Host-patrol-notice=notice-signed-out-elsewhere; HttpOnly; SameSite=Lax; Secure; Path=/; Max-Age=60"
+    );
+    // The script follows first, and nobody sees what it reads.
+    bob.headers
+        .push(("Sec-Fetch-Dest".to_owned(), "empty".to_owned()));
+    assert_eq!(bob.get("/ui/security").texts(SAID).len(), 1);
+    bob.headers.pop();
+    // On the way there it is not said.
+    assert_eq!(bob.get_only("/ui/").answer.status, 303);
+    assert_eq!(
+        bob.get("/ui/security").text(SAID),
+        "You are signed out everywhere else."
+    );
+    assert!(bob.get("/ui/security").texts(SAID).is_empty());
+    // Only what is ours to say is said.
+    bob.cookies
+        .insert("__Host-patrol-notice".to_owned(), "<b>evil</b>".to_owned());
+    assert!(!bob.get("/ui/security").answer.body.contains("evil"));
+}

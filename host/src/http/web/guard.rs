@@ -1,5 +1,7 @@
 //! What keeps other sites out: cookies, the tokens of forms, and the headers that every page has.
 
+use std::time::Duration;
+
 use axum::http::header::{
     CACHE_CONTROL, CONTENT_SECURITY_POLICY, HOST, ORIGIN, REFERRER_POLICY, X_CONTENT_TYPE_OPTIONS,
     X_FRAME_OPTIONS,
@@ -51,25 +53,30 @@ pub(super) async fn protect(mut response: Response) -> Response {
 
 /// A cookie that no script reads. It is gone with the browser; what it stands for ends earlier.
 pub(super) fn cookie(name: &'static str, value: &str) -> HeaderValue {
-    let cookie = Cookie::build((name, value))
-        .path("/")
-        .secure(true)
-        .http_only(true)
-        .same_site(SameSite::Lax)
-        .build();
+    header(&ours(name, value))
+}
+
+/// The same, gone after a time.
+pub(super) fn cookie_for(name: &'static str, value: &str, time: Duration) -> HeaderValue {
+    let mut cookie = ours(name, value);
+    cookie.set_max_age(cookie::time::Duration::try_from(time).ok());
     header(&cookie)
 }
 
-/// The same cookie, forgotten.
+/// The same, forgotten.
 pub(super) fn no_cookie(name: &'static str) -> HeaderValue {
-    let mut cookie = Cookie::build((name, ""))
+    let mut cookie = ours(name, "");
+    cookie.make_removal();
+    header(&cookie)
+}
+
+fn ours<'a>(name: &'static str, value: &'a str) -> Cookie<'a> {
+    Cookie::build((name, value))
         .path("/")
         .secure(true)
         .http_only(true)
         .same_site(SameSite::Lax)
-        .build();
-    cookie.make_removal();
-    header(&cookie)
+        .build()
 }
 
 fn header(cookie: &Cookie<'_>) -> HeaderValue {

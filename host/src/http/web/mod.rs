@@ -89,6 +89,7 @@ pub(super) fn router(app: App) -> Router {
         .route("/ui/{*page}", get(render::no_such_page))
         .method_not_allowed_fallback(render::no_such_method)
         .layer(from_fn_with_state(web.clone(), gateway::admit))
+        .layer(from_fn(render::take_back_notice))
         .layer(DefaultBodyLimit::max(BODY_BYTES))
         .layer(map_response(guard::protect))
         .with_state(web)

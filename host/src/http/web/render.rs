@@ -1,10 +1,13 @@
 //! Making pages: what surrounds them, and what is shown where there is none.
 
+use std::time::Duration;
+
 use askama::Template;
 use askama::filters::HtmlSafe;
-use axum::extract::State;
+use axum::extract::{Request, State};
 use axum::http::header::{RETRY_AFTER, SET_COOKIE};
-use axum::http::{HeaderMap, HeaderValue, StatusCode};
+use axum::http::{HeaderMap, StatusCode};
+use axum::middleware::Next;
 use axum::response::{Html, IntoResponse, Redirect, Response};
 use patrol_policy::Secret;
 use patrol_policy::types::Timestamp;
@@ -153,6 +156,8 @@ pub(super) fn page_with(status: StatusCode, template: &impl Template) -> Respons
 
 /// The cookie that says, once, what was done before the page that is shown next.
 const NOTICE: &str = "__Host-patrol-notice";
+/// A page that does not come within this time says nothing of the one before.
+const NOTICE_FOR: Duration = Duration::from_secs(60);
 
 /// What may be said so: texts of the catalogue.
 const NOTICES: &[&str] = &[
@@ -187,6 +192,21 @@ pub(super) fn notice(headers: &HeaderMap) -> Option<&'static str> {
         .copied()
 }
 
+/// Takes back what a page has said of the one before, so that it is said once. The script follows where a form has led
+/// before the browser does: what it reads nobody sees.
+pub(super) async fn take_back_notice(request: Request, next: Next) -> Response {
+    let destination = request.headers().get("sec-fetch-dest");
+    let seen = destination.is_none_or(|destination| destination == "document");
+    let said = seen && guard::sends(request.headers(), NOTICE);
+    let mut response = next.run(request).await;
+    if said && !response.status().is_redirection() {
+        response
+            .headers_mut()
+            .append(SET_COOKIE, guard::no_cookie(NOTICE));
+    }
+    response
+}
+
 /// On to another page.
 pub(super) fn see_other(path: &str) -> Response {
     Redirect::to(path).into_response()
@@ -195,11 +215,9 @@ pub(super) fn see_other(path: &str) -> Response {
 /// On to another page, which says what was done.
 pub(super) fn see_other_with(path: &str, notice: &'static str) -> Response {
     let mut response = see_other(path);
-    // It is taken back by the script, and by the page after the next: it is harmless if it is said twice.
-    let cookie = format!("{NOTICE}={notice}; Path=/; Secure; SameSite=Lax; Max-Age=5");
-    if let Ok(cookie) = HeaderValue::try_from(cookie) {
-        response.headers_mut().append(SET_COOKIE, cookie);
-    }
+    response
+        .headers_mut()
+        .append(SET_COOKIE, guard::cookie_for(NOTICE, notice, NOTICE_FOR));
     response
 }
 
@@ -248,7 +266,7 @@ impl Problem {
         Self::new(StatusCode::NOT_FOUND, "problem-not-found")
     }
 
-    pub(super) fn too_many(wait: std::time::Duration) -> Self {
+    pub(super) fn too_many(wait: Duration) -> Self {
         let seconds = wait.as_secs().saturating_add(1);
         Self {
             message: text_with("problem-too-many", &[("count", &seconds.to_string())]),
