@@ -11,6 +11,9 @@ use super::tokens::check_method;
 use super::{Caller, Error, Patrol};
 use crate::store::{NewSite, NewTenant, NewUser, Read, StoreError, TenantRow, Transaction, UserRow};
 
+/// The event of a password that is set, by whomever.
+pub(super) const SET_PASSWORD: &str = "set_user_password";
+
 /// A user to be made.
 #[derive(Clone, Debug, Default)]
 pub struct NewAccount {
@@ -308,7 +311,7 @@ impl Patrol {
     pub fn set_password(&self, caller: &Caller, user: &UserRef, password: &Secret) -> Result<UserRow, Error> {
         // Slow on purpose: before the write lock is taken.
         let hash = hash_new_password(password)?;
-        self.change_user(caller, user, "set_user_password", |transaction, before| {
+        self.change_user(caller, user, SET_PASSWORD, |transaction, before| {
             transaction.set_password_hash(before.id, &hash)?;
             Ok(None)
         })

@@ -13,7 +13,8 @@ use zeroize::Zeroizing;
 
 use super::accounts::{BY_PASSWORD, anybody, refused};
 use super::directory::{
-    checked_email, checked_name, checked_roles, find_user, found, hash_new_password, make_tenant, make_user,
+    SET_PASSWORD, checked_email, checked_name, checked_roles, find_user, found, hash_new_password,
+    make_tenant, make_user,
 };
 use super::events::AuditEvent;
 use super::web::{compose, method_in_force, parse};
@@ -28,7 +29,7 @@ const PASSWORD_FOR: u64 = 3 * DAY;
 /// The event of a use of a link to set things up that was refused.
 const SET_UP: &str = "use_setup_link";
 /// The event of a use of a link to set a password that was refused.
-const SET_PASSWORD: &str = "use_password_link";
+const USE_LINK: &str = "use_password_link";
 
 /// A link that was just made.
 #[derive(Debug)]
@@ -205,7 +206,7 @@ impl Patrol {
                 .by_user(&user)
                 .detail("linkId", link.as_str())
                 .write(transaction)?;
-            let event = AuditEvent::new("set_user_password", created, &caller).by_user(&user);
+            let event = AuditEvent::new(SET_PASSWORD, created, &caller).by_user(&user);
             Ok((user, event.detail("linkId", link)))
         })
     }
@@ -226,7 +227,7 @@ impl Patrol {
     ) -> Result<UserRow, Error> {
         let mut about = None;
         self.change_by_link(presented, password, origin, &mut about)
-            .inspect_err(|error| self.note_web(SET_PASSWORD, about.as_ref(), error, origin))
+            .inspect_err(|error| self.note_web(USE_LINK, about.as_ref(), error, origin))
     }
 
     fn change_by_link(
@@ -243,7 +244,7 @@ impl Patrol {
             let (link, user) = judge_password(transaction, presented, now)?;
             transaction.use_link(link.id, now)?;
             transaction.set_password_hash(user.id, &hash)?;
-            let event = AuditEvent::new("set_user_password", now, &anybody(origin))
+            let event = AuditEvent::new(SET_PASSWORD, now, &anybody(origin))
                 .by_user(&user)
                 .detail("linkId", link.id.to_string());
             Ok((user, event))

@@ -327,7 +327,15 @@ impl Patrol {
                 let epoch = Some(half.password_epoch);
                 Ok((self.open_web(half.owner, BY_PASSWORD, epoch, origin)?, codes))
             })
-            .inspect_err(|error| self.note_web("web_second_step", about.as_ref(), error, origin))
+            .inspect_err(|error| {
+                let wrong = Error::Invalid("the code is wrong, or was used before".to_owned());
+                let told = if matches!(error, Error::WrongPassword) {
+                    &wrong
+                } else {
+                    error
+                };
+                self.note_web("web_second_step", about.as_ref(), told, origin);
+            })
     }
 
     fn judge_second(

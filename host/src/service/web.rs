@@ -20,7 +20,7 @@ use zeroize::Zeroizing;
 
 use super::accounts::{anybody, judge_hash, refused, wrong};
 use super::decision::invented;
-use super::directory::normalize;
+use super::directory::{SET_PASSWORD, hash_new_password, normalize};
 use super::events::AuditEvent;
 use super::second_factor::FirstStep;
 use super::{Caller, Error, Origin, Patrol};
@@ -242,6 +242,52 @@ impl Patrol {
                 .user(user)
                 .detail("count", ended);
             Ok((ended, event))
+        })
+    }
+
+    /// Sets the password of somebody who shows the one before. The session in which they do so goes on; all others that
+    /// a password opened, here and at the REST API, are over. It disturbs no token (R10).
+    ///
+    /// Slow on purpose: not to be called on a thread that answers others.
+    ///
+    /// # Errors
+    /// [`Error::WrongPassword`] for the one before, or where the session is over; [`Error::Invalid`] for one that cannot
+    /// be; an outage.
+    pub fn change_password(
+        &self,
+        visitor: &WebVisitor,
+        before: &Secret,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        self.replace_password(visitor, before, password, origin)
+            .inspect_err(|error| self.note_web(SET_PASSWORD, Some(&visitor.user), error, origin))
+    }
+
+    fn replace_password(
+        &self,
+        visitor: &WebVisitor,
+        before: &Secret,
+        password: &Secret,
+        origin: &Origin,
+    ) -> Result<(), Error> {
+        let user = &visitor.user;
+        let stored = self.store.read()?.password(user.id)?.ok_or_else(invented)?;
+        judge_hash(&stored.hash.ok_or(Error::WrongPassword)?, before)?;
+        let hash = hash_new_password(password)?;
+        self.change(|transaction| {
+            // Hashing takes a while. What is over by now, by another password or method, is not to come back.
+            let row = transaction
+                .web_row(visitor.session)?
+                .ok_or(Error::WrongPassword)?;
+            let good = row.session.ended.is_none() && row.owner.enabled && row.owner.deleted.is_none();
+            if !good || row.session.epochs != row.epochs || row.epochs.password != stored.epoch {
+                return Err(Error::WrongPassword);
+            }
+            transaction.set_password_hash(user.id, &hash)?;
+            transaction.rebind_web_session(visitor.session)?;
+            let caller = visitor.caller(origin.clone());
+            Ok(((), AuditEvent::new(SET_PASSWORD, self.now(), &caller).user(user)))
         })
     }
 

@@ -14,6 +14,7 @@ mod charts;
 mod gateway;
 mod method;
 mod oidc;
+mod password;
 mod policy;
 mod review;
 mod second_factor;

@@ -86,6 +86,12 @@ fn a_code_is_asked_for_after_the_password_and_works_once() {
         let page = browser.submit(&page, STEP, &[("code", wrong)]);
         assert_eq!(page.answer.status, 401, "{wrong}: {page:?}");
     }
+    let noted = site.last_event("web_second_step");
+    assert_eq!(noted["eventOutcome"], "unauthorized", "{noted}");
+    assert_eq!(
+        noted["eventOutcomeReason"],
+        "the code is wrong, or was used before"
+    );
     // One step early is within what clocks differ; after it, the one of now is no longer good.
     let early = code(&site, &totp, 1);
     let spaced = format!("{} {}", &early[..3], &early[3..]);

@@ -23,6 +23,7 @@ mod oidc;
 mod person;
 mod render;
 mod second_factor;
+mod security;
 mod setup;
 mod sign_in;
 mod strings;
@@ -82,6 +83,7 @@ pub(super) fn router(app: App) -> Router {
         .merge(oidc::routes())
         .merge(setup::routes())
         .merge(second_factor::routes())
+        .merge(security::routes())
         .merge(sign_in::routes())
         .merge(tokens::routes())
         .merge(history::routes())

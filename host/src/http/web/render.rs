@@ -165,6 +165,7 @@ const NOTICES: &[&str] = &[
     "notice-method-same",
     "notice-multi-factor-off",
     "notice-multi-factor-on",
+    "notice-password-changed",
     "notice-password-set",
     "notice-second-off",
     "notice-second-over",

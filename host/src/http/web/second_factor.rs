@@ -1,4 +1,4 @@
-//! The second step of signing in, and the page on which people look after their second factor.
+//! The second step of signing in, and what people do with their second factor.
 
 use askama::Template;
 use askama::filters::HtmlSafe;
@@ -17,26 +17,24 @@ use super::super::api::origin;
 use super::form::{Form, Query, secret};
 use super::person::{Person, SIGN_IN};
 use super::render::{Frame, Problem, page, page_with, see_other, see_other_with};
+use super::security::{SECURITY, refused, too_many};
 use super::setup::anonymous;
 use super::sign_in::enter;
 use super::strings::text;
 use super::{HOME, Web, guard};
-use crate::service::{Enrolment, Error, Origin, SecondFactor, UserRow};
+use crate::service::{Enrolment, Error};
 
 /// The cookie of somebody whose password was right, and who is yet to show their second factor.
 const HALF: &str = "__Host-patrol-second";
 const STEP: &str = "/ui/sign-in/second";
-const SECURITY: &str = "/ui/security";
 const ENROL: &str = "/ui/security/second-factor";
 
 pub(super) fn routes() -> Router<Web> {
     Router::new()
         .route(STEP, get(show_step).post(step))
-        .route(SECURITY, get(security))
         .route(ENROL, get(show_enrolment).post(enrol))
         .route("/ui/security/recovery-codes", post(renew))
         .route("/ui/security/second-factor/off", post(turn_off))
-        .route("/ui/security/sessions", post(sign_out_elsewhere))
 }
 
 /// A QR code: black on white whatever the theme, since that is what cameras are used to.
@@ -98,16 +96,6 @@ struct StepPage {
 }
 
 #[derive(Template)]
-#[template(path = "security.html")]
-struct SecurityPage {
-    frame: Frame,
-    factor: SecondFactor,
-    by_password: bool,
-    required: bool,
-    error: Option<String>,
-}
-
-#[derive(Template)]
 #[template(path = "recovery-codes.html")]
 struct CodesPage {
     frame: Frame,
@@ -136,9 +124,6 @@ struct Off {
     #[serde(deserialize_with = "secret")]
     code: Secret,
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 /// On to the second step, with what the browser keeps meanwhile.
 pub(super) fn second(half: &Secret, next: &str) -> Response {
@@ -201,17 +186,6 @@ fn over(error: Error) -> Response {
     }
 }
 
-/// Codes are counted like passwords: six digits are soon guessed.
-fn too_many(web: &Web, origin: &Origin, user: &UserRow) -> Option<Response> {
-    let tenant = user.tenant.to_string();
-    let gate = web.app.gate();
-    match gate.password_attempt(origin.address, Some(&tenant), &user.name) {
-        Ok(None) => None,
-        Ok(Some(wait)) => Some(Problem::too_many(wait).into_response()),
-        Err(error) => Some(Problem::from(error).into_response()),
-    }
-}
-
 async fn step(
     State(web): State<Web>,
     uri: Uri,
@@ -263,37 +237,6 @@ async fn step(
         }
         Err(error) => over(error),
     }
-}
-
-async fn security(State(web): State<Web>, person: Person) -> Response {
-    security_page(&web, &person, StatusCode::OK, None).await
-}
-
-async fn security_page(web: &Web, person: &Person, status: StatusCode, error: Option<String>) -> Response {
-    let id = person.id();
-    match web.blocking(move |patrol| patrol.second_factor(id)).await {
-        Ok(factor) => {
-            let template = SecurityPage {
-                frame: person.frame("security-title", "security"),
-                factor,
-                by_password: person.visitor.via == "password",
-                required: person.visitor.multi_factor,
-                error,
-            };
-            page_with(status, &template)
-        }
-        Err(error) => Problem::from(error).of(person).into_response(),
-    }
-}
-
-/// The page again, with what was wrong.
-async fn refused(web: &Web, person: &Person, error: Error) -> Response {
-    let (status, message) = match error {
-        Error::WrongPassword => (StatusCode::UNAUTHORIZED, text("second-wrong")),
-        Error::Invalid(message) => (StatusCode::UNPROCESSABLE_ENTITY, message),
-        other => return Problem::from(other).of(person).into_response(),
-    };
-    security_page(web, person, status, Some(message)).await
 }
 
 async fn show_enrolment(State(web): State<Web>, person: Person) -> Response {
@@ -385,20 +328,5 @@ async fn turn_off(
     match done {
         Ok(()) => see_other_with(SECURITY, "notice-second-off"),
         Err(error) => refused(&web, &person, error).await,
-    }
-}
-
-async fn sign_out_elsewhere(
-    State(web): State<Web>,
-    person: Person,
-    Form(Nothing {}): Form<Nothing>,
-) -> Response {
-    let (caller, user, session) = (person.caller(), person.user().clone(), person.visitor.session);
-    let ended = web
-        .blocking(move |patrol| patrol.end_web_sessions(&caller, &user, Some(session)))
-        .await;
-    match ended {
-        Ok(_) => see_other_with(SECURITY, "notice-signed-out-elsewhere"),
-        Err(error) => Problem::from(error).of(&person).into_response(),
     }
 }
