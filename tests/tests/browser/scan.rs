@@ -1,6 +1,7 @@
 //! A scanner for weaknesses of web applications, Wapiti, goes over all pages as an administrator and tries what it knows.
 //!
-//! What the pages are made to withstand has tests of its own; this is somebody else's list.
+//! What the pages are made to withstand has tests of its own; this is somebody else's list. It finds what a query or a form
+//! sends straight back; a form that does its work once, such as that of a token, it sends in vain.
 
 use std::path::Path;
 use std::process::{Command, Stdio};
