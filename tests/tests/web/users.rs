@@ -190,6 +190,17 @@ fn nobody_locks_themselves_out() {
         alice.submit(&page, &path, &[("name", "alice")]).answer.status,
         409
     );
+    // Nor does a session alone make them another password.
+    let path = format!("{USERS}/{id}/reset");
+    assert_eq!(alice.get_only(&path).answer.status, 409);
+    let csrf = page.fields("/ui/sign-out").remove(0).1;
+    let refused = alice.post(&path, &[("csrf", &csrf)]);
+    assert_eq!(refused.answer.status, 409, "{refused:?}");
+    assert!(
+        refused.text("[role=alert]").contains("under Security"),
+        "{refused:?}"
+    );
+    assert!(site.events("create_password_link").is_empty());
     let row = site.patrol.user(&UserRef::Id(id)).unwrap();
     assert!(row.enabled && row.deleted.is_none() && row.roles == ["admin"]);
     // Other roles beside it are theirs to have.

@@ -2,7 +2,8 @@
 //! the administrator once, to be handed on; and taking away a second factor, or an account at an identity provider, that
 //! they have no more.
 //!
-//! Nobody takes their own away here: whoever has got hold of an administrator's session would need no code to keep it.
+//! Nobody does it to themselves here: whoever has got hold of an administrator's session would need neither password nor
+//! code to keep it.
 
 use askama::Template;
 use axum::Router;
@@ -65,7 +66,7 @@ struct LinkPage {
     is_whole: bool,
 }
 
-/// The user of this tenant.
+/// The user of this tenant, who is somebody else.
 async fn find(web: &Web, admin: &Admin, id: &str) -> Result<UserRow, Problem> {
     let id = identifier(id).map_err(|problem| problem.of(&admin.0))?;
     let tenant = admin.tenant();
@@ -73,6 +74,9 @@ async fn find(web: &Web, admin: &Admin, id: &str) -> Result<UserRow, Problem> {
         .blocking(move |patrol| patrol.user_in(tenant, id))
         .await
         .map_err(|error| Problem::from(error).of(&admin.0))?;
+    if found.row.id == admin.0.id() {
+        return Err(Problem::new(StatusCode::CONFLICT, "user-ways-not-yourself").of(&admin.0));
+    }
     Ok(found.row)
 }
 
@@ -135,21 +139,12 @@ async fn reset(
     }
 }
 
-/// The user of this tenant, who is somebody else.
-async fn find_other(web: &Web, admin: &Admin, id: &str) -> Result<UserRow, Problem> {
-    let user = find(web, admin, id).await?;
-    if user.id == admin.0.id() {
-        return Err(Problem::new(StatusCode::CONFLICT, "user-ways-not-yourself").of(&admin.0));
-    }
-    Ok(user)
-}
-
 async fn ask_remove(
     State(web): State<Web>,
     admin: Admin,
     Path(id): Path<String>,
 ) -> Result<Response, Problem> {
-    let user = find_other(&web, &admin, &id).await?;
+    let user = find(&web, &admin, &id).await?;
     Ok(page(&AskPage {
         frame: admin.0.frame("user-second-title", "users"),
         user: user.id,
@@ -167,7 +162,7 @@ async fn remove_second_factor(
     Path(id): Path<String>,
     Form(Nothing {}): Form<Nothing>,
 ) -> Result<Response, Problem> {
-    let user = find_other(&web, &admin, &id).await?.id;
+    let user = find(&web, &admin, &id).await?.id;
     let caller = admin.caller();
     let removed = web
         .blocking(move |patrol| patrol.remove_second_factor(&caller, &UserRef::Id(user)))
@@ -180,7 +175,7 @@ async fn ask_unlink(
     admin: Admin,
     Path((id, provider)): Path<(String, String)>,
 ) -> Result<Response, Problem> {
-    let user = find_other(&web, &admin, &id).await?;
+    let user = find(&web, &admin, &id).await?;
     let id = user.id;
     let ways = web.blocking(move |patrol| patrol.ways_in(id)).await?;
     if !ways.accounts.iter().any(|account| account.provider == provider) {
@@ -212,7 +207,7 @@ async fn unlink(
     Path((id, provider)): Path<(String, String)>,
     Form(Nothing {}): Form<Nothing>,
 ) -> Result<Response, Problem> {
-    let user = find_other(&web, &admin, &id).await?.id;
+    let user = find(&web, &admin, &id).await?.id;
     let caller = admin.caller();
     let unlinked = web
         .blocking(move |patrol| patrol.unlink_account(&caller, &UserRef::Id(user), &provider))
