@@ -70,6 +70,12 @@ impl Patrol {
         std::fs::write(self.configuration(), text).expect("a configuration can be written");
     }
 
+    /// Adds to the configuration of what is started next.
+    pub fn configure_more(&mut self, configuration: &str) {
+        self.configuration += configuration;
+        self.configure(&self.doors);
+    }
+
     /// Where gateways find the server.
     pub fn port(&self) -> u16 {
         self.port

@@ -27,6 +27,12 @@ impl Provider {
     /// Where it must be there and is not, or does not start.
     #[must_use]
     pub fn start(name: &str, directory: &Path, options: &[&str]) -> Option<Self> {
+        Self::start_for(PATROL, name, directory, options)
+    }
+
+    /// The same, for a Patrol at another address.
+    #[must_use]
+    pub fn start_for(patrol: &str, name: &str, directory: &Path, options: &[&str]) -> Option<Self> {
         // It must be asked first: `0` leaves out everything.
         if !have(&["node"]) {
             return None;
@@ -39,7 +45,8 @@ impl Provider {
             return None;
         }
         let log = directory.join("provider.log");
-        let ([port], process) = listen("the provider", &log, |[port]| command(name, port, options));
+        let redirect = format!("{patrol}/ui/oidc/{name}/return");
+        let ([port], process) = listen("the provider", &log, |[port]| command(&redirect, port, options));
         Some(Self { port, process, log })
     }
 
@@ -52,7 +59,8 @@ impl Provider {
     /// Ends it, and starts it again with other keys.
     pub fn restart(&mut self, name: &str, options: &[&str]) {
         self.end();
-        self.process = Running::start(command(name, self.port, options), &self.log);
+        let redirect = format!("{PATROL}/ui/oidc/{name}/return");
+        self.process = Running::start(command(&redirect, self.port, options), &self.log);
         crate::gateway::wait_for("the provider", || {
             std::net::TcpStream::connect(("127.0.0.1", self.port)).ok()
         });
@@ -115,13 +123,13 @@ fn module() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../target/npm/node_modules/oidc-provider/lib/index.js")
 }
 
-fn command(name: &str, port: u16, options: &[&str]) -> Command {
+fn command(redirect: &str, port: u16, options: &[&str]) -> Command {
     let mut command = Command::new(find("node").expect("node"));
     command
         .arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("src/oidc/provider.mjs"))
         .arg(module())
         .arg(port.to_string())
-        .arg(format!("{PATROL}/ui/oidc/{name}/return"))
+        .arg(redirect)
         .args(options);
     command
 }

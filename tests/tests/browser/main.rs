@@ -12,6 +12,7 @@
 
 mod harness;
 mod hostile;
+mod oidc;
 mod scan;
 mod second_step;
 mod stage;
