@@ -7,6 +7,7 @@ users-new = Create user
 users-none = No user matches.
 users-name = Name
 users-email = E-mail address
+users-email-short = E-mail
 users-roles = Roles
 users-roles-hint = Separate roles with commas or spaces. Tokens and sessions have the new roles at once.
 users-method = Signs in by
