@@ -18,6 +18,10 @@ use super::{Web, guard};
 /// ignored.
 pub(super) struct Form<T>(pub(super) T);
 
+/// The fields of a form that is a button and no more.
+#[derive(Deserialize)]
+pub(super) struct Nothing {}
+
 #[derive(Deserialize)]
 struct Token {
     #[serde(default)]

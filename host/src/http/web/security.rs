@@ -10,7 +10,7 @@ use patrol_policy::Secret;
 use serde::Deserialize;
 
 use super::Web;
-use super::form::{Form, secret};
+use super::form::{Form, Nothing, secret};
 use super::person::Person;
 use super::render::{Frame, Problem, page_with, see_other_with};
 use super::strings::text;
@@ -44,9 +44,6 @@ struct Passwords {
     #[serde(deserialize_with = "secret")]
     repeated: Secret,
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 async fn security(State(web): State<Web>, person: Person) -> Response {
     security_page(&web, &person, StatusCode::OK, None).await

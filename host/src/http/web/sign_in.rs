@@ -11,7 +11,7 @@ use patrol_policy::Secret;
 use serde::Deserialize;
 
 use super::super::api::origin;
-use super::form::{Form, Query, secret};
+use super::form::{Form, Nothing, Query, secret};
 use super::person::{Person, SIGN_IN, forget_session, zone};
 use super::render::{Frame, Problem, page_with, see_other, see_other_with};
 use super::second_factor::second;
@@ -167,9 +167,6 @@ pub(super) fn enter(signed_in: &WebSignIn, next: &str) -> Response {
     headers.append(SET_COOKIE, guard::no_cookie(guard::VISIT));
     response
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 async fn sign_out(State(web): State<Web>, person: Person, Form(Nothing {}): Form<Nothing>) -> Response {
     let Person { cookie, origin, .. } = person;

@@ -12,7 +12,7 @@ use serde::Deserialize;
 use serde_json::Value;
 
 use super::super::Web;
-use super::super::form::{Form, Query};
+use super::super::form::{Form, Nothing, Query};
 use super::super::person::Admin;
 use super::super::render::{Frame, Problem, page, see_other};
 use super::super::zone::Zone;
@@ -229,9 +229,6 @@ async fn list(
         form,
     }))
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 /// Verifies the chain now.
 async fn verify(State(web): State<Web>, _admin: Admin, Form(Nothing {}): Form<Nothing>) -> Response {

@@ -6,10 +6,9 @@ use axum::extract::{Path, State};
 use axum::response::Response;
 use axum::routing::get;
 use patrol_policy::types::{DAY, Duration, HOUR, Id, MINUTE, Parameters, Timestamp};
-use serde::Deserialize;
 
 use super::super::Web;
-use super::super::form::Form;
+use super::super::form::{Form, Nothing};
 use super::super::person::Admin;
 use super::super::render::{Frame, Problem, page, see_other};
 use super::super::strings::text_with;
@@ -244,9 +243,6 @@ fn change(changed: &crate::service::Changed) -> Change {
         more: changed.list.len().saturating_sub(LISTED),
     }
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 async fn rehearse(
     State(web): State<Web>,

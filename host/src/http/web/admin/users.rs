@@ -16,7 +16,7 @@ use super::super::form::{Form, Query};
 use super::super::person::Admin;
 use super::super::render::{Frame, Problem, page_with, see_other_with};
 use super::super::strings::text;
-use super::ways_in::account_path;
+use super::ways_in::{account_path, user_path};
 use super::{address, identifier, mistake};
 use crate::service::{Error, ListedUser, NewAccount, Patrol, UserRef, UserRow, WaysIn, normalize};
 
@@ -139,10 +139,7 @@ async fn create(
         .blocking(move |patrol| patrol.create_user(&caller, &tenant.to_string(), &account))
         .await;
     match created {
-        Ok(user) => Ok(see_other_with(
-            &format!("{LIST}/{}", user.id),
-            "notice-user-created",
-        )),
+        Ok(user) => Ok(see_other_with(&user_path(user.id), "notice-user-created")),
         Err(error) => {
             let (status, message) = mistake(error)?;
             Ok(new_page(&admin, status, form, Some(message)))
@@ -206,15 +203,9 @@ impl UserPage {
     }
 }
 
-/// The user of this tenant, and the tenant's method.
-async fn find(web: &Web, tenant: Id, user: Id) -> Result<(ListedUser, String), Problem> {
-    let found = web
-        .blocking(move |patrol| {
-            let user = patrol.user_in(tenant, user)?;
-            Ok((user, patrol.tenant(&tenant.to_string())?.auth_method))
-        })
-        .await?;
-    Ok(found)
+/// The user of this tenant.
+async fn find(web: &Web, tenant: Id, user: Id) -> Result<ListedUser, Problem> {
+    Ok(web.blocking(move |patrol| patrol.user_in(tenant, user)).await?)
 }
 
 async fn show(State(web): State<Web>, admin: Admin, Path(id): Path<String>) -> Result<Response, Problem> {
@@ -229,14 +220,16 @@ async fn user_page(
     status: StatusCode,
     refused: Option<(ChangeForm, String)>,
 ) -> Result<Response, Problem> {
-    let (user, tenant_method) = find(web, admin.tenant(), id)
-        .await
-        .map_err(|problem| problem.of(&admin.0))?;
-    let ListedUser { row: user, live, .. } = user;
-    let ways = web
-        .blocking(move |patrol| patrol.ways_in(id))
+    let tenant = admin.tenant();
+    let (user, ways, tenant_method) = web
+        .blocking(move |patrol| {
+            let user = patrol.user_in(tenant, id)?;
+            let method = patrol.tenant(&tenant.to_string())?.auth_method;
+            Ok((user, patrol.ways_in(id)?, method))
+        })
         .await
         .map_err(|error| Problem::from(error).of(&admin.0))?;
+    let ListedUser { row: user, live, .. } = user;
     let mut shown = UserPage {
         frame: admin.0.frame("user-title", "users"),
         live,
@@ -302,7 +295,7 @@ async fn change(
         })
         .await;
     match done {
-        Ok(_) => Ok(see_other_with(&format!("{LIST}/{id}"), action.notice())),
+        Ok(_) => Ok(see_other_with(&user_path(id), action.notice())),
         Err(error) => {
             let (status, message) = mistake(error).map_err(|problem| problem.of(&admin.0))?;
             user_page(&web, &admin, id, status, Some((form, message))).await
@@ -347,7 +340,7 @@ async fn ask_delete(
 ) -> Result<Response, Problem> {
     let of_admin = |problem: Problem| problem.of(&admin.0);
     let id = identifier(&id).map_err(of_admin)?;
-    let (user, _) = find(&web, admin.tenant(), id).await.map_err(of_admin)?;
+    let user = find(&web, admin.tenant(), id).await.map_err(of_admin)?;
     Ok(delete_page(&admin, user, StatusCode::OK, None))
 }
 
@@ -359,7 +352,7 @@ async fn delete(
 ) -> Result<Response, Problem> {
     let of_admin = |problem: Problem| problem.of(&admin.0);
     let id = identifier(&id).map_err(of_admin)?;
-    let (user, _) = find(&web, admin.tenant(), id).await.map_err(of_admin)?;
+    let user = find(&web, admin.tenant(), id).await.map_err(of_admin)?;
     if id == admin.0.id() {
         return Ok(delete_page(
             &admin,

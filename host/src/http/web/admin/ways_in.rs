@@ -13,11 +13,10 @@ use axum::response::Response;
 use axum::routing::get;
 use patrol_policy::types::{Id, Timestamp};
 use percent_encoding::{NON_ALPHANUMERIC, utf8_percent_encode};
-use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::super::Web;
-use super::super::form::Form;
+use super::super::form::{Form, Nothing};
 use super::super::person::Admin;
 use super::super::render::{Frame, Problem, page, page_with, see_other_with};
 use super::super::strings::text_with;
@@ -51,7 +50,8 @@ struct AskPage {
     error: Option<String>,
 }
 
-fn user_path(user: Id) -> String {
+/// Where a user is shown.
+pub(super) fn user_path(user: Id) -> String {
     format!("/ui/admin/users/{user}")
 }
 
@@ -100,9 +100,6 @@ async fn ask_reset(
     let user = find(&web, &admin, &id).await?;
     Ok(page(&reset_page(&admin, &user, None)))
 }
-
-#[derive(Deserialize)]
-struct Nothing {}
 
 async fn reset(
     State(web): State<Web>,

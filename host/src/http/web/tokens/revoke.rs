@@ -3,10 +3,9 @@
 use askama::Template;
 use axum::extract::{Path, State};
 use axum::response::{IntoResponse as _, Response};
-use serde::Deserialize;
 
 use super::super::Web;
-use super::super::form::Form;
+use super::super::form::{Form, Nothing};
 use super::super::person::Person;
 use super::super::render::{Frame, Problem, page, see_other_with};
 use super::{LIST, Shown, ended_already, find};
@@ -18,9 +17,6 @@ struct RevokePage {
     frame: Frame,
     token: Shown,
 }
-
-#[derive(Deserialize)]
-pub(super) struct Nothing {}
 
 pub(super) async fn show(
     State(web): State<Web>,
